@@ -1,0 +1,238 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <vector>
+
+#include "bindings/arguments.h"
+#include "bindings/array.h"
+#include "bindings/choices.h"
+#include "bindings/module.h"
+#include "ops/ops.h"
+
+namespace py = pybind11;
+using namespace py::literals;
+
+namespace ppf::bindings {
+namespace {
+
+bool is_half(const Array& array) {
+  if (array.dtype() == DType::kFloat16) return true;
+  if (array.dtype() == DType::kFloat32) return false;
+  throw InputTypeError(array.argument(), "float32 or float16", name_of(array.dtype()));
+}
+
+void require_rank(const Array& array, int rank, const char* axes) {
+  if (array.rank() != rank) throw InputError(array.argument(), axes, array.shape_text());
+}
+
+int32_t side(const Array& array, int axis) {
+  if (array.shape(axis) > INT32_MAX) {
+    throw InputError(array.argument(), "sides below 2^31", array.shape_text());
+  }
+  return static_cast<int32_t>(array.shape(axis));
+}
+
+// Axes N, K, H, W of an array in either layout.
+struct Axes {
+  int k, y, x;
+  explicit Axes(bool is_nhwc) : k(is_nhwc ? 3 : 1), y(is_nhwc ? 1 : 2), x(is_nhwc ? 2 : 3) {}
+};
+
+MapView map_view(const Array& maps, bool is_nhwc) {
+  require_rank(maps, 4, is_nhwc ? "[N, H, W, K]" : "[N, K, H, W]");
+  const Axes axes(is_nhwc);
+  return {maps.data(),         is_half(maps),       maps.shape(0),       maps.shape(axes.k),  side(maps, axes.y),
+          side(maps, axes.x), maps.stride(0), maps.stride(axes.k), maps.stride(axes.y), maps.stride(axes.x)};
+}
+
+OffsetView offset_view(const Array& offsets, const MapView& maps) {
+  require_shape(offsets, {maps.n, maps.k, 2, maps.height, maps.width});
+  return {offsets.data(),    is_half(offsets),  offsets.stride(0), offsets.stride(1),
+          offsets.stride(2), offsets.stride(3), offsets.stride(4)};
+}
+
+VectorView vector_view(const Array& vectors) {
+  require_rank(vectors, 3, "[N, K, bins]");
+  return {vectors.data(),  is_half(vectors),  vectors.shape(0), vectors.shape(1), side(vectors, 2),
+          vectors.stride(0), vectors.stride(1), vectors.stride(2)};
+}
+
+template <class T, int Rank>
+T* result(const Array& array, std::initializer_list<int64_t> shape) {
+  T* const data = array.out<T, Rank>("results").data;
+  require_shape(array, shape);
+  require_c_order(array);
+  return data;
+}
+
+Refine refine_rule(const std::string& name) {
+  return choose<Refine>("refine", name,
+                        {{"none", Refine::kNone},
+                         {"quarter", Refine::kQuarter},
+                         {"quarter_half", Refine::kQuarterHalf},
+                         {"quarter_binary_half", Refine::kQuarterBinaryHalf},
+                         {"second_peak", Refine::kSecondPeak},
+                         {"dark", Refine::kDark},
+                         {"udp_dark", Refine::kUdpDark},
+                         {"centroid7", Refine::kCentroid7},
+                         {"centroid5", Refine::kCentroid5},
+                         {"offset", Refine::kOffset},
+                         {"log_parabola", Refine::kLogParabola}});
+}
+
+// Offsets come with the rule that reads them, and with no other.
+std::optional<Array> offset_array(const py::object& offsets, const PeakSpec& spec, std::uintptr_t stream) {
+  if (offsets.is_none() == (spec.refine == Refine::kOffset)) {
+    throw InputError("offsets", spec.refine == Refine::kOffset ? "[N, K, 2, H, W] for refine=\"offset\"" : "None",
+                     spec.refine == Refine::kOffset ? "None" : "an array", "offsets belong to refine=\"offset\"");
+  }
+  if (offsets.is_none()) return std::nullopt;
+  return Array::from(offsets, "offsets", stream);
+}
+
+// A processor to ask about scratch: the sizes differ between them.
+Device device_named(bool is_cuda) {
+  Device device;
+  device.kind = is_cuda ? Device::kCuda : Device::kCpu;
+  return device;
+}
+
+void best_peaks(const py::object& maps, const py::object& offsets, const py::object& xy, const py::object& score,
+                const py::object& count, const py::object& nonfinite, const py::object& scratch,
+                const std::string& refine, float threshold, bool is_nhwc, bool logits, int kernel, float offset_scale,
+                int threads, std::uintptr_t stream) {
+  const PeakSpec spec = ops::peak_spec(refine_rule(refine), threshold, logits, kernel, offset_scale);
+  const Array input = Array::from(maps, "maps", stream), places = Array::from(xy, "xy", stream),
+              scores = Array::from(score, "score", stream), counts = Array::from(count, "count", stream),
+              masked = Array::from(nonfinite, "nonfinite", stream), work = Array::from(scratch, "scratch", stream);
+  const std::optional<Array> fields = offset_array(offsets, spec, stream);
+  const Device device =
+      common_device({&input, &places, &scores, &counts, &masked, &work, fields ? &*fields : nullptr});
+  const MapView view = map_view(input, is_nhwc);
+  const OffsetView offset = fields ? offset_view(*fields, view) : OffsetView{};
+  const BestPeaks out{result<float, 3>(places, {view.n, view.k, 2}), result<float, 2>(scores, {view.n, view.k}),
+                      result<int32_t, 2>(counts, {view.n, view.k}), result<int32_t, 2>(masked, {view.n, view.k})};
+  const View<float, 1> words = work.out<float, 1>("scratch");
+  const py::gil_scoped_release nogil;
+  ops::best_peaks(spec, view, offset, out, words, threads, device);
+}
+
+void find_peaks(const py::object& maps, const py::object& offsets, const py::object& xy, const py::object& score,
+                const py::object& count, const py::object& total, const py::object& nonfinite,
+                const py::object& scratch, const std::string& refine, float threshold, bool is_nhwc, bool logits,
+                int kernel, float offset_scale, int threads, std::uintptr_t stream) {
+  const PeakSpec spec = ops::peak_spec(refine_rule(refine), threshold, logits, kernel, offset_scale);
+  const Array input = Array::from(maps, "maps", stream), places = Array::from(xy, "xy", stream),
+              scores = Array::from(score, "score", stream), counts = Array::from(count, "count", stream),
+              totals = Array::from(total, "total", stream), masked = Array::from(nonfinite, "nonfinite", stream),
+              work = Array::from(scratch, "scratch", stream);
+  const std::optional<Array> fields = offset_array(offsets, spec, stream);
+  const Device device = common_device({&input, &places, &scores, &counts, &totals, &masked, &work, fields ? &*fields : nullptr});
+  const MapView view = map_view(input, is_nhwc);
+  const OffsetView offset = fields ? offset_view(*fields, view) : OffsetView{};
+  const int32_t capacity = scores.rank() == 3 ? side(scores, 2) : 0;
+  const PeakLists out{result<float, 4>(places, {view.n, view.k, capacity, 2}),
+                      result<float, 3>(scores, {view.n, view.k, capacity}),
+                      result<int32_t, 2>(counts, {view.n, view.k}),
+                      result<int32_t, 2>(totals, {view.n, view.k}),
+                      result<int32_t, 2>(masked, {view.n, view.k}),
+                      capacity};
+  const View<int32_t, 1> words = work.out<int32_t, 1>("scratch");
+  const py::gil_scoped_release nogil;
+  ops::find_peaks(spec, view, offset, out, words, threads, device);
+}
+
+// Shapes alone decide how much scratch a call wants.
+MapView shaped(int64_t n, int64_t k, int32_t height, int32_t width) {
+  MapView maps;
+  maps.n = n;
+  maps.k = k;
+  maps.height = height;
+  maps.width = width;
+  return maps;
+}
+
+int64_t best_peaks_scratch(const std::string& refine, int64_t n, int64_t k, int32_t height, int32_t width,
+                           int threads, bool is_cuda) {
+  PeakSpec spec;
+  spec.refine = refine_rule(refine);
+  return ops::best_peaks_scratch(spec, shaped(n, k, height, width), threads, device_named(is_cuda));
+}
+
+int64_t find_peaks_scratch(int64_t n, int64_t k, int32_t height, int32_t width, int capacity, int threads,
+                           bool is_cuda) {
+  return ops::find_peaks_scratch(shaped(n, k, height, width), capacity, threads, device_named(is_cuda));
+}
+
+void decode_simcc(const py::object& x, const py::object& y, const py::object& xy, const py::object& score,
+                  const py::object& count, const py::object& nonfinite, const std::string& refine,
+                  const std::string& score_rule, float split, float threshold, int kernel, int threads,
+                  std::uintptr_t stream) {
+  const SimccSpec spec = ops::simcc_spec(
+      refine_rule(refine),
+      choose<SimccScore>("score", score_rule, {{"min", SimccScore::kMin}, {"mean", SimccScore::kMean}}), split,
+      threshold, kernel);
+  const Array along_x = Array::from(x, "x", stream), along_y = Array::from(y, "y", stream),
+              places = Array::from(xy, "xy", stream), scores = Array::from(score, "score", stream),
+              counts = Array::from(count, "count", stream), masked = Array::from(nonfinite, "nonfinite", stream);
+  const Device device = common_device({&along_x, &along_y, &places, &scores, &counts, &masked});
+  const VectorView view_x = vector_view(along_x), view_y = vector_view(along_y);
+  const BestPeaks out{
+      result<float, 3>(places, {view_x.n, view_x.k, 2}), result<float, 2>(scores, {view_x.n, view_x.k}),
+      result<int32_t, 2>(counts, {view_x.n, view_x.k}), result<int32_t, 2>(masked, {view_x.n, view_x.k})};
+  const py::gil_scoped_release nogil;
+  ops::decode_simcc(spec, view_x, view_y, out, threads, device);
+}
+
+// partner: for each channel the one of `flipped` that belongs to it.
+void average_flip(const py::object& maps, const py::object& flipped, const std::vector<int>& partner, const py::object& out,
+                  bool shift, bool is_nhwc, int threads, std::uintptr_t stream) {
+  const Array straight = Array::from(maps, "maps", stream), mirrored = Array::from(flipped, "flipped", stream),
+              target = Array::from(out, "out", stream);
+  const Device device = common_device({&straight, &mirrored, &target});
+  const MapView view = map_view(straight, is_nhwc), other = map_view(mirrored, is_nhwc);
+  for (const Array* array : {&mirrored, &target}) {
+    require_shape(*array, {straight.shape(0), straight.shape(1), straight.shape(2), straight.shape(3)});
+    if (array->dtype() != straight.dtype()) {
+      throw InputTypeError(array->argument(), std::string(name_of(straight.dtype())) + " as maps",
+                           name_of(array->dtype()));
+    }
+  }
+  target.require_writable();
+  require_no_overlap(target, mirrored);
+  if (target.data() != straight.data()) require_no_overlap(target, straight);
+  FlipPairs pairs;
+  if (static_cast<int64_t>(partner.size()) != view.k || view.k > kMaxFlipChannels) {
+    throw InputError("pairs", "a partner for each of at most " + std::to_string(kMaxFlipChannels) + " channels",
+                     std::to_string(partner.size()));
+  }
+  for (std::size_t k = 0; k < partner.size(); ++k) pairs.partner[k] = static_cast<int16_t>(partner[k]);
+  const Axes axes(is_nhwc);
+  const MapTarget to{target.data(),         view.is_half,           target.stride(0),
+                     target.stride(axes.k), target.stride(axes.y), target.stride(axes.x)};
+  const py::gil_scoped_release nogil;
+  ops::average_flip(view, other, pairs, shift, to, threads, device);
+}
+
+}  // namespace
+
+void register_peaks(py::module_& m) {
+  m.attr("MAX_CAPACITY") = kMaxCapacity;
+  m.def("best_peaks", &best_peaks, "maps"_a, "offsets"_a, "xy"_a, "score"_a, "count"_a, "nonfinite"_a, "scratch"_a,
+        py::kw_only(), "refine"_a, "threshold"_a, "is_nhwc"_a, "logits"_a, "kernel"_a, "offset_scale"_a, "threads"_a,
+        "stream"_a);
+  m.def("best_peaks_scratch", &best_peaks_scratch, "refine"_a, "n"_a, "k"_a, "height"_a, "width"_a, py::kw_only(),
+        "threads"_a, "is_cuda"_a);
+  m.def("find_peaks", &find_peaks, "maps"_a, "offsets"_a, "xy"_a, "score"_a, "count"_a, "total"_a, "nonfinite"_a,
+        "scratch"_a, py::kw_only(), "refine"_a, "threshold"_a, "is_nhwc"_a, "logits"_a, "kernel"_a, "offset_scale"_a,
+        "threads"_a, "stream"_a);
+  m.def("find_peaks_scratch", &find_peaks_scratch, "n"_a, "k"_a, "height"_a, "width"_a, py::kw_only(), "capacity"_a,
+        "threads"_a, "is_cuda"_a);
+  m.def("decode_simcc", &decode_simcc, "x"_a, "y"_a, "xy"_a, "score"_a, "count"_a, "nonfinite"_a, py::kw_only(),
+        "refine"_a, "score_rule"_a, "split"_a, "threshold"_a, "kernel"_a, "threads"_a, "stream"_a);
+  m.def("average_flip", &average_flip, "maps"_a, "flipped"_a, "partner"_a, "out"_a, py::kw_only(), "shift"_a,
+        "is_nhwc"_a, "threads"_a, "stream"_a);
+}
+
+}  // namespace ppf::bindings

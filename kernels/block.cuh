@@ -1,0 +1,66 @@
+// What the threads of one block do together: find the best of their candidates, add up their counts.
+#pragma once
+
+#include "kernels/launch.cuh"
+
+namespace ppf::kernels {
+
+constexpr unsigned kWholeWarp = 0xffffffffu;
+constexpr int kWarp = 32;
+
+// The larger key wins, between equal keys the smaller index: the same answer in whatever order threads meet.
+struct Champion {
+  int32_t key, index;
+
+  __device__ bool beats(const Champion& other) const {
+    return key > other.key || (key == other.key && index < other.index);
+  }
+};
+
+__device__ inline Champion warp_best(Champion mine) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    const Champion other{__shfl_down_sync(kWholeWarp, mine.key, distance),
+                         __shfl_down_sync(kWholeWarp, mine.index, distance)};
+    if (other.beats(mine)) mine = other;
+  }
+  return mine;  // right in lane 0
+}
+
+__device__ inline int32_t warp_sum(int32_t mine) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) mine += __shfl_down_sync(kWholeWarp, mine, distance);
+  return mine;  // right in lane 0
+}
+
+// The best over a block of Threads, known to every thread. Starts and ends with a barrier, so calls may follow each other.
+template <int Threads>
+__device__ Champion block_best(Champion mine) {
+  PPF_SHARED(int32_t, keys, [Threads / kWarp]);
+  PPF_SHARED(int32_t, indices, [Threads / kWarp]);
+  mine = warp_best(mine);
+  __syncthreads();
+  if (threadIdx.x % kWarp == 0) {
+    keys[threadIdx.x / kWarp] = mine.key;
+    indices[threadIdx.x / kWarp] = mine.index;
+  }
+  __syncthreads();
+  Champion best{keys[0], indices[0]};
+  for (int warp = 1; warp < Threads / kWarp; ++warp) {
+    const Champion other{keys[warp], indices[warp]};
+    if (other.beats(best)) best = other;
+  }
+  return best;
+}
+
+template <int Threads>
+__device__ int32_t block_sum(int32_t mine) {
+  PPF_SHARED(int32_t, sums, [Threads / kWarp]);
+  mine = warp_sum(mine);
+  __syncthreads();
+  if (threadIdx.x % kWarp == 0) sums[threadIdx.x / kWarp] = mine;
+  __syncthreads();
+  int32_t total = 0;
+  for (int warp = 0; warp < Threads / kWarp; ++warp) total += sums[warp];
+  return total;
+}
+
+}  // namespace ppf::kernels

@@ -1,0 +1,91 @@
+"""What can go wrong, as types: each names what to change, and is one of the usual built-ins too.
+
+The compiled module raises these same classes (csrc/bindings/errors.cpp finds them here by name).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "DeviceError",
+    "DeviceMismatchError",
+    "InputError",
+    "InputTypeError",
+    "PyposefastError",
+]
+
+
+class PyposefastError(Exception):
+    """Base of every error of this package that is not plainly a built-in one.
+
+    Attributes:
+        code: stable name of the kind of error, for logs and for programs that react to it.
+        hint: what to do about it, or an empty string.
+    """
+
+    code: ClassVar[str] = "PF-000"
+    hint: str
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        """Append the hint, if any, to the text as a line of its own."""
+        super().__init__(f"{message}\nhint: {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep all arguments on the way home from a pool's worker, not the text alone."""
+        return (type(self), self._arguments(), self.__dict__)
+
+    def _arguments(self) -> tuple[str, ...]:
+        return (self.message, self.hint)
+
+
+class _ArgumentError(PyposefastError):
+    """Says which argument, what was expected of it and what came."""
+
+    def __init__(self, argument: str, expected: str, got: str, hint: str = "") -> None:
+        """Make the sentence out of its parts, which stay readable as attributes."""
+        super().__init__(self._sentence(argument, expected, got), hint)
+        self.argument = argument
+        self.expected = expected
+        self.got = got
+
+    @staticmethod
+    def _sentence(argument: str, expected: str, got: str) -> str:
+        return f"{argument}: expected {expected}, got {got}"
+
+    def _arguments(self) -> tuple[str, ...]:
+        return (self.argument, self.expected, self.got, self.hint)
+
+
+class InputError(_ArgumentError, ValueError):
+    """A value, shape or layout that cannot be worked with."""
+
+    code = "PF-IN-001"
+
+
+class InputTypeError(_ArgumentError, TypeError):
+    """A wrong kind of object, dtype or byte order."""
+
+    code = "PF-IN-002"
+
+
+class DeviceMismatchError(InputError):
+    """Arrays of one call live on different devices.
+
+    ``got`` says where the argument is and ``expected`` where another one is, as in
+    "boxes: on cuda:0 but images is on the CPU".
+    """
+
+    code = "PF-IN-003"
+
+    @staticmethod
+    def _sentence(argument: str, expected: str, got: str) -> str:
+        return f"{argument}: {got} but {expected}"
+
+
+class DeviceError(PyposefastError):
+    """The machine's fault: no such device, a driver that is too old, a launch that failed."""
+
+    code = "PF-DV-001"

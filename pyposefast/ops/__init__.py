@@ -1,0 +1,41 @@
+"""The ops: typed functions over the compiled module; arrays in, arrays of the same kind out."""
+
+from __future__ import annotations
+
+from pyposefast.ops.crop import (
+    Affines,
+    Crops,
+    axis_affines,
+    box_affines,
+    crop_images,
+    joint_affines,
+    letterbox_affines,
+    scale_affines,
+    transform_points,
+)
+from pyposefast.ops.peaks import (
+    BestPeaks,
+    Peaks,
+    average_flip,
+    best_peaks,
+    decode_simcc,
+    find_peaks,
+)
+
+__all__ = [
+    "Affines",
+    "BestPeaks",
+    "Crops",
+    "Peaks",
+    "average_flip",
+    "axis_affines",
+    "best_peaks",
+    "box_affines",
+    "crop_images",
+    "decode_simcc",
+    "find_peaks",
+    "joint_affines",
+    "letterbox_affines",
+    "scale_affines",
+    "transform_points",
+]

@@ -1,0 +1,322 @@
+"""Where the joints are in a network's output, to a fraction of a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pyposefast import _C
+from pyposefast.arrays import Array, Home, dtype_of, home_of, shape_of
+from pyposefast.errors import InputError
+
+Refine = Literal[
+    "none",
+    "quarter",
+    "quarter_half",
+    "quarter_binary_half",
+    "second_peak",
+    "dark",
+    "udp_dark",
+    "centroid7",
+    "centroid5",
+    "offset",
+    "log_parabola",
+]
+Layout = Literal["nchw", "nhwc"]
+NonFinite = Literal["mask", "raise"]
+
+DEEPERCUT_OFFSET_SCALE = 7.2801 / 8  # offsets are in units of 7.2801 px, cells are 8 px apart
+
+
+@dataclass(frozen=True, slots=True)
+class BestPeaks:
+    """The best place of each map."""
+
+    xy: Array  # [N, K, 2] float32, map pixels; 0 where count is 0
+    score: Array  # [N, K] float32, the map's value there
+    count: Array  # [N, K] int32, 1 where something is above the threshold, else 0
+    nonfinite: Array  # [N, K] int32, samples passed over because they were NaN or infinite
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """Fixed-capacity lists of peaks, best first; entries past ``count`` are zero."""
+
+    xy: Array  # [N, K, M, 2] float32, map pixels
+    score: Array  # [N, K, M] float32, the map's value at the peak
+    count: Array  # [N, K] int32, how many of the M entries are real
+    total: Array  # [N, K] int32, peaks there were; above count, the weakest were dropped
+    nonfinite: Array  # [N, K] int32, samples passed over because they were NaN or infinite
+
+
+def best_peaks(
+    maps: Array,
+    *,
+    refine: Refine = "quarter",
+    threshold: float = 0.0,
+    layout: Layout = "nchw",
+    logits: bool = False,
+    kernel: int = 11,
+    offsets: Array | None = None,
+    offset_scale: float = DEEPERCUT_OFFSET_SCALE,
+    nonfinite: NonFinite = "mask",
+    threads: int = 1,
+) -> BestPeaks:
+    """Find the largest sample of each map, and its sub-pixel place.
+
+    Equal samples: the first in raster order. NaN and infinite samples are never a peak.
+
+    Args:
+        maps: [N, K, H, W] float32 or float16, any strides; [N, H, W, K] with ``layout`` "nhwc".
+        refine: the sub-pixel rule; docs/ops.md says which decoder uses which.
+        threshold: a peak must be above it, in the units of the maps.
+        layout: order of the axes.
+        logits: the samples are logits: values, threshold and scores are their sigmoids.
+        kernel: taps of the Gaussian of "dark" and "udp_dark"; odd. 11 for targets of sigma 2, 17
+            for sigma 3.
+        offsets: [N, K, 2, H, W], x before y, for ``refine`` "offset" alone.
+        offset_scale: factor from offsets to cells.
+        nonfinite: "mask" counts and ignores NaN and infinities, "raise" makes them an error (CPU).
+        threads: how many CPU threads share the maps.
+
+    Raises:
+        InputError: an argument has the wrong shape or value.
+        InputTypeError: an argument has the wrong dtype or is no array.
+    """
+    home, n, k, height, width = _map_shape(maps, layout)
+    xy = home.empty((n, k, 2), "float32")
+    score = home.empty((n, k), "float32")
+    count = home.empty((n, k), "int32")
+    masked = home.empty((n, k), "int32")
+    words = _C.best_peaks_scratch(
+        refine, n, k, height, width, threads=threads, is_cuda=home.device_kind == "cuda"
+    )
+    _C.best_peaks(
+        maps,
+        offsets,
+        xy,
+        score,
+        count,
+        masked,
+        home.empty((words,), "float32"),
+        refine=refine,
+        threshold=threshold,
+        is_nhwc=layout == "nhwc",
+        logits=logits,
+        kernel=kernel,
+        offset_scale=offset_scale,
+        threads=threads,
+        stream=home.stream,
+    )
+    _check_finite(masked, "maps", nonfinite, home)
+    return BestPeaks(xy, score, count, masked)
+
+
+def find_peaks(
+    maps: Array,
+    *,
+    capacity: int = 32,
+    threshold: float = 0.1,
+    refine: Refine = "log_parabola",
+    layout: Layout = "nchw",
+    logits: bool = False,
+    kernel: int = 11,
+    offsets: Array | None = None,
+    offset_scale: float = DEEPERCUT_OFFSET_SCALE,
+    nonfinite: NonFinite = "mask",
+    threads: int = 1,
+) -> Peaks:
+    """Find the local maxima of each map: the ``capacity`` best, best first.
+
+    A plateau of equal samples counts once, at its first sample in raster order, and only when
+    nothing next to any of its samples is higher. Equal peaks come in raster order.
+
+    Args:
+        maps: as in ``best_peaks``.
+        capacity: M, 1 to 1024. Further peaks are dropped, lowest first; ``Peaks.total`` tells.
+        threshold: peaks must be above it, in the units of the maps.
+        refine: as in ``best_peaks``; all rules but "second_peak".
+        layout: as in ``best_peaks``.
+        logits: as in ``best_peaks``.
+        kernel: as in ``best_peaks``.
+        offsets: as in ``best_peaks``.
+        offset_scale: as in ``best_peaks``.
+        nonfinite: as in ``best_peaks``.
+        threads: as in ``best_peaks``.
+
+    Raises:
+        InputError: an argument has the wrong shape or value.
+        InputTypeError: an argument has the wrong dtype or is no array.
+    """
+    home, n, k, height, width = _map_shape(maps, layout)
+    if not 1 <= capacity <= _C.MAX_CAPACITY:
+        raise InputError("capacity", f"a number from 1 to {_C.MAX_CAPACITY}", str(capacity))
+    xy = home.empty((n, k, capacity, 2), "float32")
+    score = home.empty((n, k, capacity), "float32")
+    count = home.empty((n, k), "int32")
+    total = home.empty((n, k), "int32")
+    masked = home.empty((n, k), "int32")
+    words = _C.find_peaks_scratch(
+        n,
+        k,
+        height,
+        width,
+        capacity=capacity,
+        threads=threads,
+        is_cuda=home.device_kind == "cuda",
+    )
+    _C.find_peaks(
+        maps,
+        offsets,
+        xy,
+        score,
+        count,
+        total,
+        masked,
+        home.empty((words,), "int32"),
+        refine=refine,
+        threshold=threshold,
+        is_nhwc=layout == "nhwc",
+        logits=logits,
+        kernel=kernel,
+        offset_scale=offset_scale,
+        threads=threads,
+        stream=home.stream,
+    )
+    _check_finite(masked, "maps", nonfinite, home)
+    return Peaks(xy, score, count, total, masked)
+
+
+def decode_simcc(
+    x: Array,
+    y: Array,
+    *,
+    split: float = 2.0,
+    refine: Literal["none", "log_parabola", "dark"] = "dark",
+    kernel: int = 31,
+    score: Literal["min", "mean"] = "mean",
+    threshold: float = 0.0,
+    nonfinite: NonFinite = "mask",
+    threads: int = 1,
+) -> BestPeaks:
+    """Read joints off pairs of vectors, one per axis, as RTMPose gives them.
+
+    Args:
+        x: [N, K, Wx] float32 or float16, any strides.
+        y: [N, K, Hy], of the same dtype.
+        split: bins per input pixel.
+        refine: "none" is the plain arg-max, good to half a bin at best; "log_parabola" uses three
+            bins; "dark" a Gaussian of ``kernel`` bins, which is what noisy vectors want.
+        kernel: taps of that Gaussian; odd. 31 suits the published targets (sigma 4.9 and 5.66).
+        score: of the two maxima.
+        threshold: a joint counts when its score is above.
+        nonfinite: as in ``best_peaks``.
+        threads: how many CPU threads share the joints.
+
+    Returns:
+        xy in pixels of the network's input. A vector whose bins are all equal says nothing: its
+        joint has count 0.
+    """
+    home = home_of(x, "x")
+    shape = shape_of(x, "x")
+    if len(shape) != 3:  # noqa: PLR2004
+        raise InputError("x", "[N, K, bins]", str(list(shape)))
+    n, k = shape[:2]
+    xy = home.empty((n, k, 2), "float32")
+    scores = home.empty((n, k), "float32")
+    count = home.empty((n, k), "int32")
+    masked = home.empty((n, k), "int32")
+    _C.decode_simcc(
+        x,
+        y,
+        xy,
+        scores,
+        count,
+        masked,
+        refine=refine,
+        score_rule=score,
+        split=split,
+        threshold=threshold,
+        kernel=kernel,
+        threads=threads,
+        stream=home.stream,
+    )
+    _check_finite(masked, "x", nonfinite, home)
+    return BestPeaks(xy, scores, count, masked)
+
+
+def average_flip(
+    maps: Array,
+    flipped: Array,
+    *,
+    pairs: Sequence[tuple[int, int]],
+    shift: bool = False,
+    layout: Layout = "nchw",
+    out: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """Average maps with those of the mirrored picture: the field's flip test, in one pass.
+
+    Args:
+        maps: [N, K, H, W] float32 or float16, or [N, H, W, K] with ``layout`` "nhwc".
+        flipped: the network's output for the mirrored crops, as it came.
+        pairs: channels that swap sides, e.g. left and right wrist.
+        shift: move the mirrored map one pixel right first: HRNet does, UDP and ViTPose do not.
+        layout: order of the axes.
+        out: a buffer for the result; may be ``maps``.
+        threads: how many CPU threads share the maps.
+
+    Returns:
+        The mean, of the shape and dtype of ``maps``.
+    """
+    home, _, k, _, _ = _map_shape(maps, layout)
+    partner = list(range(k))
+    for left, right in pairs:
+        if not (0 <= left < k and 0 <= right < k):
+            raise InputError("pairs", f"channels from 0 to {k - 1}", str((left, right)))
+        partner[left], partner[right] = right, left
+    result = home.empty(shape_of(maps, "maps"), dtype_of(maps, "maps")) if out is None else out
+    _C.average_flip(
+        maps,
+        flipped,
+        partner,
+        result,
+        shift=shift,
+        is_nhwc=layout == "nhwc",
+        threads=threads,
+        stream=home.stream,
+    )
+    return result
+
+
+def _map_shape(maps: Array, layout: str) -> tuple[Home, int, int, int, int]:
+    """Home, N, K, H and W of maps in either layout."""
+    if layout not in ("nchw", "nhwc"):
+        raise InputError("layout", '"nchw" or "nhwc"', repr(layout))
+    home = home_of(maps, "maps")
+    shape = shape_of(maps, "maps")
+    if len(shape) != 4:  # noqa: PLR2004
+        axes = "[N, H, W, K]" if layout == "nhwc" else "[N, K, H, W]"
+        raise InputError("maps", axes, str(list(shape)))
+    n, *rest = shape
+    k, height, width = (rest[2], rest[0], rest[1]) if layout == "nhwc" else rest
+    return home, n, k, height, width
+
+
+def _check_finite(masked: Array, argument: str, nonfinite: str, home: Home) -> None:
+    if nonfinite == "mask":
+        return
+    if nonfinite != "raise" or home.device_kind != "cpu":
+        expected = '"mask" or "raise"' if home.device_kind == "cpu" else '"mask" on a device'
+        raise InputError("nonfinite", expected, repr(nonfinite))
+    count = int(np.asarray(masked).sum())
+    if count:
+        raise InputError(
+            argument,
+            "finite samples",
+            f"{count} that are NaN or infinite",
+            'nonfinite="mask" passes over them',
+        )
