@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,12 +16,12 @@ HEIGHT, WIDTH = 256, 192
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-def warp_alone(image, affines):
+def warp_alone(image: Any, affines: Any) -> list[Any]:
     """Only the geometry: uint8 crops, neither normalised nor in a batch."""
     return [cv2.warpAffine(image, a, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR) for a in affines]
 
 
-def usual_chain(image, affines):
+def usual_chain(image: Any, affines: Any) -> Any:
     """Warp, to float, normalise, transpose, stack."""
     mean, std = np.float32(MEAN), np.float32(STD)
     crops = [

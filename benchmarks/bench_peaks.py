@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from pyposefast import ops
 KERNEL = 11
 
 
-def usual_argmax(maps):
+def usual_argmax(maps: Any) -> tuple[Any, Any]:
     """Flattened arg-max per map."""
     n, k, _, width = maps.shape
     flat = maps.reshape(n, k, -1)
@@ -24,7 +25,7 @@ def usual_argmax(maps):
     return np.where(score > 0, xy, 0), score[..., 0]
 
 
-def usual_quarter(maps):
+def usual_quarter(maps: Any) -> tuple[Any, Any]:
     """Arg-max, then a quarter towards the higher neighbour, joint by joint."""
     xy, score = usual_argmax(maps)
     n, k, height, width = maps.shape
@@ -38,7 +39,7 @@ def usual_quarter(maps):
     return xy, score
 
 
-def usual_dark(maps):
+def usual_dark(maps: Any) -> tuple[Any, Any]:
     """Blur whole maps, take the logarithm of all of them, and one Taylor step per joint."""
     xy, score = usual_argmax(maps)
     n, k, height, width = maps.shape
@@ -71,7 +72,7 @@ def usual_dark(maps):
     return xy, score
 
 
-def rtmlib_simcc():
+def rtmlib_simcc() -> Any:
     """What rtmlib ships, if it is installed: ``pip install --no-deps rtmlib tqdm``."""
     try:
         from rtmlib.tools.pose_estimation.post_processings import (  # noqa: PLC0415

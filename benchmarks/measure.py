@@ -9,13 +9,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pyposefast import _C
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def race(candidates: dict[str, Callable[[], object]], *, repeats: int = 15) -> d
 def read_bandwidth(size_bytes: int) -> float:
     """Bytes per second at which one thread reads a buffer of this size again and again."""
     words = np.zeros(max(size_bytes // 4, 1), np.int32)
-    timing = race({"read": lambda: words.max()})["read"]
+    timing = race({"read": words.max})["read"]
     return float(words.nbytes / (timing.median_ms / 1e3))
 
 
@@ -126,7 +129,7 @@ def _cpu_name() -> str:
 
 def _commit() -> str:
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
             capture_output=True,
             text=True,

@@ -319,7 +319,7 @@ def transform_points(points: Array, affines: Array, *, out: Array | None = None)
     return result
 
 
-def _affines(  # noqa: PLR0913 - the one place where all conventions meet
+def _affines(
     home: Home,
     source: tuple[Array, ...],
     argument: str,
@@ -447,9 +447,11 @@ def _size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _per_channel(value: PerChannel, argument: str, channels: int) -> tuple[float, ...]:
-    values = np.broadcast_to(np.asarray(value, dtype=np.float64), (channels,)) if (
-        np.ndim(value) == 0 or np.shape(value) == (channels,)
-    ) else None
+    values = (
+        np.broadcast_to(np.asarray(value, dtype=np.float64), (channels,))
+        if (np.ndim(value) == 0 or np.shape(value) == (channels,))
+        else None
+    )
     if values is None or not np.isfinite(values).all():
         raise InputError(argument, f"one finite number or {channels}", repr(value))
     if argument == "std" and (values <= 0).any():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from pyposefast import _C
 from pyposefast.arrays import Array, Home, dtype_of, home_of, shape_of
 from pyposefast.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Refine = Literal[
     "none",

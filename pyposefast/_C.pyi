@@ -1,0 +1,159 @@
+# The compiled module (csrc/bindings). Contracts are in csrc/ops/ops.h; users call pyposefast.ops.
+from collections.abc import Sequence
+from typing import TypedDict, type_check_only
+
+from pyposefast.arrays import Array
+
+MAX_CAPACITY: int
+
+@type_check_only
+class BuildInfo(TypedDict):
+    compiler: str
+    build_type: str
+    cuda: bool
+    cuda_compiler: str
+    cuda_architectures: str
+
+@type_check_only
+class CudaDevice(TypedDict):
+    index: int
+    name: str
+    compute_capability: str
+    memory_bytes: int
+    multiprocessors: int
+
+@type_check_only
+class CudaDevices(TypedDict):
+    status: str
+    driver_version: int | None
+    runtime_version: int | None
+    devices: list[CudaDevice]
+
+@type_check_only
+class ArrayDescription(TypedDict):
+    pointer: int
+    device: str
+    device_index: int
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    read_only: bool
+    contiguous: bool
+
+def build_info() -> BuildInfo: ...
+def cuda_devices() -> CudaDevices: ...
+def instruction_set() -> str: ...
+def instruction_sets() -> list[str]: ...
+def describe_array(array: Array, argument: str, stream: int = 0) -> ArrayDescription: ...
+def crop(
+    planes: list[Array],
+    chroma: list[Array],
+    is_batch: bool,
+    affines: Array,
+    image_index: Array | None,
+    out: Array,
+    inverse: Array,
+    *,
+    source: str,
+    output: str,
+    is_nhwc: bool,
+    mean: Sequence[float],
+    std: Sequence[float],
+    border: str,
+    fill: Sequence[float],
+    yuv: str,
+    threads: int,
+    stream: int,
+) -> None: ...
+def region_affines(
+    first: Array,
+    second: Array | None,
+    affine: Array,
+    inverse: Array,
+    angle_rad: Array | None,
+    mirror: Array | None,
+    *,
+    argument: str,
+    kind: str,
+    height: int,
+    width: int,
+    padding: float,
+    fit: str,
+    alignment: str,
+    unit_px: float,
+    reach: float,
+    reference: tuple[int, int],
+    is_top_left: bool,
+    stream: int,
+) -> None: ...
+def transform_points(points: Array, affines: Array, out: Array, *, stream: int) -> None: ...
+def best_peaks(
+    maps: Array,
+    offsets: Array | None,
+    xy: Array,
+    score: Array,
+    count: Array,
+    nonfinite: Array,
+    scratch: Array,
+    *,
+    refine: str,
+    threshold: float,
+    is_nhwc: bool,
+    logits: bool,
+    kernel: int,
+    offset_scale: float,
+    threads: int,
+    stream: int,
+) -> None: ...
+def best_peaks_scratch(
+    refine: str, n: int, k: int, height: int, width: int, *, threads: int, is_cuda: bool
+) -> int: ...
+def find_peaks(
+    maps: Array,
+    offsets: Array | None,
+    xy: Array,
+    score: Array,
+    count: Array,
+    total: Array,
+    nonfinite: Array,
+    scratch: Array,
+    *,
+    refine: str,
+    threshold: float,
+    is_nhwc: bool,
+    logits: bool,
+    kernel: int,
+    offset_scale: float,
+    threads: int,
+    stream: int,
+) -> None: ...
+def find_peaks_scratch(
+    n: int, k: int, height: int, width: int, *, capacity: int, threads: int, is_cuda: bool
+) -> int: ...
+def decode_simcc(
+    x: Array,
+    y: Array,
+    xy: Array,
+    score: Array,
+    count: Array,
+    nonfinite: Array,
+    *,
+    refine: str,
+    score_rule: str,
+    split: float,
+    threshold: float,
+    kernel: int,
+    threads: int,
+    stream: int,
+) -> None: ...
+def average_flip(
+    maps: Array,
+    flipped: Array,
+    partner: Sequence[int],
+    out: Array,
+    *,
+    shift: bool,
+    is_nhwc: bool,
+    threads: int,
+    stream: int,
+) -> None: ...
