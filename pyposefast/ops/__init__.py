@@ -16,6 +16,7 @@ from pyposefast.ops.crop import (
 from pyposefast.ops.peaks import (
     BestPeaks,
     Peaks,
+    Refine,
     average_flip,
     best_peaks,
     decode_simcc,
@@ -27,6 +28,7 @@ __all__ = [
     "BestPeaks",
     "Crops",
     "Peaks",
+    "Refine",
     "average_flip",
     "axis_affines",
     "best_peaks",
