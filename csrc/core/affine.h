@@ -69,8 +69,11 @@ struct AffineSpec {
 
 constexpr double kHalf = 0.5;
 
-// Edge coordinates put the first pixel's centre at 0.5, pixel-centre coordinates at 0.
-PPF_HD double edge_of_centre(double coordinate) { return coordinate + kHalf; }
+// Where a point in pixel-centre coordinates is in those of a region: half a pixel on, unless the alignment is one of those
+// that take the two systems for one.
+PPF_HD double region_coordinate(const AffineSpec& spec, double coordinate) {
+  return spec.alignment == Alignment::kHalfPixel ? coordinate + kHalf : coordinate;
+}
 
 PPF_HD bool is_finite(double value) { return value - value == 0.0; }
 
@@ -95,16 +98,16 @@ PPF_HD Region region_at(const AffineSpec& spec, const RegionSource& source, int6
     case RegionKind::kJoint: {
       const View<const double, 2> pose = source.points[p / source.points.size[1]];
       const int64_t joint = p % source.points.size[1], a = spec.reference[0], b = spec.reference[1];
-      r.x = edge_of_centre(pose(joint, 0));
-      r.y = edge_of_centre(pose(joint, 1));
+      r.x = region_coordinate(spec, pose(joint, 0));
+      r.y = region_coordinate(spec, pose(joint, 1));
       r.width = r.height = spec.reach * distance(pose(a, 0) - pose(b, 0), pose(a, 1) - pose(b, 1));
       break;
     }
     case RegionKind::kAxis: {
       const double dx = second(p, 0) - first(p, 0), dy = second(p, 1) - first(p, 1);
       const double length = distance(dx, dy);
-      r.x = edge_of_centre(first(p, 0));
-      r.y = edge_of_centre(first(p, 1));
+      r.x = region_coordinate(spec, first(p, 0));
+      r.y = region_coordinate(spec, first(p, 1));
       r.width = r.height = 2.0 * spec.reach * length;
       r.cosine = -dy / length;  // the axis shall point up: (0, -1) in the crop
       r.sine = dx / length;

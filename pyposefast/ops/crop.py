@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from pyposefast import _C
-from pyposefast.arrays import Array, DType, Home, home_of, same_home, shape_of
+from pyposefast.arrays import Array, DType, Home, home_of, shape_of
 from pyposefast.errors import InputError, InputTypeError
 
 Alignment = Literal["half_pixel", "corner", "udp"]
@@ -89,7 +89,9 @@ def crop_images(
         InputTypeError: an argument has the wrong dtype or is no array.
     """
     planes, chroma, is_batch = _planes(images, source)
-    home = home_of(planes[0], "images") if planes else home_of(affines, "affines")
+    home = _home_of_results(
+        out, planes[0] if planes else affines, "images" if planes else "affines"
+    )
     matrices = _float64(affines, "affines", home)
     count = _rows(matrices, "affines", (2, 3))
     height, width = _size(size)
@@ -97,10 +99,8 @@ def crop_images(
     is_nhwc = _choice(layout, "layout", ("nchw", "nhwc")) == "nhwc"
     shape = (count, height, width, channels) if is_nhwc else (count, channels, height, width)
     pixels = home.empty(shape, dtype) if out is None else out
-    if out is not None:
-        same_home(images=planes[0] if planes else affines, out=out)
-        if shape_of(out, "out") != shape:
-            raise InputError("out", f"shape {shape}", str(shape_of(out, "out")))
+    if out is not None and shape_of(out, "out") != shape:
+        raise InputError("out", f"shape {shape}", str(shape_of(out, "out")))
     inverse = home.empty((count, 2, 3), "float64")
     if image_index is not None and home.device_kind == "cpu":
         image_index = _int32(image_index, "image_index")
@@ -312,11 +312,16 @@ def transform_points(points: Array, affines: Array, *, out: Array | None = None)
     Returns:
         [P, K, 2] float32.
     """
-    home = home_of(points, "points")
+    home = _home_of_results(out, points, "points")
     matrices = _float64(affines, "affines", home)
     result = home.empty(shape_of(points, "points"), "float32") if out is None else out
     _C.transform_points(points, matrices, result, stream=home.stream)
     return result
+
+
+def _home_of_results(out: Array | None, array: Array, argument: str) -> Home:
+    # With a buffer for the results, the input may be of a framework in which none can be made.
+    return home_of(array, argument) if out is None else home_of(out, "out")
 
 
 def _affines(

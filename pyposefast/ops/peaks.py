@@ -88,7 +88,9 @@ def best_peaks(
         InputError: an argument has the wrong shape or value.
         InputTypeError: an argument has the wrong dtype or is no array.
     """
-    home, n, k, height, width = _map_shape(maps, layout)
+    home = home_of(maps, "maps")
+    shape, k, height, width = _map_shape(maps, layout)
+    n = shape[0]
     xy = home.empty((n, k, 2), "float32")
     score = home.empty((n, k), "float32")
     count = home.empty((n, k), "int32")
@@ -153,7 +155,9 @@ def find_peaks(
         InputError: an argument has the wrong shape or value.
         InputTypeError: an argument has the wrong dtype or is no array.
     """
-    home, n, k, height, width = _map_shape(maps, layout)
+    home = home_of(maps, "maps")
+    shape, k, height, width = _map_shape(maps, layout)
+    n = shape[0]
     if not 1 <= capacity <= _C.MAX_CAPACITY:
         raise InputError("capacity", f"a number from 1 to {_C.MAX_CAPACITY}", str(capacity))
     xy = home.empty((n, k, capacity, 2), "float32")
@@ -274,13 +278,14 @@ def average_flip(
     Returns:
         The mean, of the shape and dtype of ``maps``.
     """
-    home, _, k, _, _ = _map_shape(maps, layout)
+    shape, k, _, _ = _map_shape(maps, layout)
+    home = home_of(maps, "maps") if out is None else home_of(out, "out")
     partner = list(range(k))
     for left, right in pairs:
         if not (0 <= left < k and 0 <= right < k):
             raise InputError("pairs", f"channels from 0 to {k - 1}", str((left, right)))
         partner[left], partner[right] = right, left
-    result = home.empty(shape_of(maps, "maps"), dtype_of(maps, "maps")) if out is None else out
+    result = home.empty(shape, dtype_of(maps, "maps")) if out is None else out
     _C.average_flip(
         maps,
         flipped,
@@ -294,18 +299,16 @@ def average_flip(
     return result
 
 
-def _map_shape(maps: Array, layout: str) -> tuple[Home, int, int, int, int]:
-    """Home, N, K, H and W of maps in either layout."""
+def _map_shape(maps: Array, layout: str) -> tuple[tuple[int, ...], int, int, int]:
+    """Shape of maps as it is, and their K, H and W."""
     if layout not in ("nchw", "nhwc"):
         raise InputError("layout", '"nchw" or "nhwc"', repr(layout))
-    home = home_of(maps, "maps")
     shape = shape_of(maps, "maps")
     if len(shape) != 4:  # noqa: PLR2004
         axes = "[N, H, W, K]" if layout == "nhwc" else "[N, K, H, W]"
         raise InputError("maps", axes, str(list(shape)))
-    n, *rest = shape
-    k, height, width = (rest[2], rest[0], rest[1]) if layout == "nhwc" else rest
-    return home, n, k, height, width
+    k, height, width = (shape[3], *shape[1:3]) if layout == "nhwc" else shape[1:]
+    return shape, k, height, width
 
 
 def _check_finite(masked: Array, argument: str, nonfinite: str, home: Home) -> None:

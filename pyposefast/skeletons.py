@@ -1,0 +1,111 @@
+"""Skeletons: which joints a person has, in which order, and how they hang together.
+
+The joint order of a dataset is data that people compare and correct, so each skeleton is one JSON
+file in ``data/skeletons`` that speaks of joints by name. In memory everything is an index.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pyposefast.errors import InputError
+
+Side = Literal["left", "right", "centre"]
+
+_FOLDER = Path(__file__).parent / "data" / "skeletons"
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """K joints and L limbs. Checked when made, so its users never look again."""
+
+    name: str
+    joints: tuple[str, ...]  # K names, in the order of the network's channels
+    limbs: tuple[tuple[int, int], ...]  # L pairs of joints with a line between them
+    pairs: tuple[tuple[int, int], ...]  # (left, right): the joints that a mirror exchanges
+    sigmas: tuple[
+        float, ...
+    ]  # K, how far annotators disagree, as a part of the person's size (OKS)
+
+    def __post_init__(self) -> None:
+        """Refuse a skeleton that would index past its joints or mean two things at once."""
+        count = len(self.joints)
+        if count == 0 or len(set(self.joints)) != count:
+            raise InputError("joints", "one or more different names", repr(list(self.joints)))
+        _check_index_pairs("limbs", self.limbs, count)
+        _check_index_pairs("pairs", self.pairs, count)
+        paired = [joint for pair in self.pairs for joint in pair]
+        if len(set(paired)) != len(paired):
+            raise InputError("pairs", "every joint in one pair at most", repr(self.pairs))
+        if len(self.sigmas) != count:
+            raise InputError("sigmas", f"{count} values, one a joint", f"{len(self.sigmas)} values")
+        for sigma in self.sigmas:
+            if not (math.isfinite(sigma) and sigma > 0):
+                raise InputError("sigmas", "finite values above 0", repr(sigma))
+
+    def index(self, joint: str) -> int:
+        """Return the position of a joint by its name."""
+        try:
+            return self.joints.index(joint)
+        except ValueError:
+            raise InputError("joint", f"one of {', '.join(self.joints)}", repr(joint)) from None
+
+    @property
+    def mirrored(self) -> list[int]:
+        """The K joints in the order they have in a mirror image: left and right exchanged."""
+        order = list(range(len(self.joints)))
+        for left, right in self.pairs:
+            order[left], order[right] = right, left
+        return order
+
+    def side(self, joint: int) -> Side:
+        """Return which side of the body, seen by the person, the joint is on."""
+        for left, right in self.pairs:
+            if joint == left:
+                return "left"
+            if joint == right:
+                return "right"
+        return "centre"
+
+
+def names() -> tuple[str, ...]:
+    """Return the names that :func:`load` takes."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+
+
+@cache
+def load(name: str) -> Skeleton:
+    """Return one of the skeletons that come with the package, for example ``load("coco17")``."""
+    if name not in names():  # a name, never a path: nothing outside the folder can be reached
+        raise InputError("name", f"one of {', '.join(names())}", repr(name))
+    record = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    joints = tuple(str(joint["name"]) for joint in record["joints"])
+    return Skeleton(
+        name=str(record["name"]),
+        joints=joints,
+        limbs=_by_index(joints, record["limbs"]),
+        pairs=_by_index(joints, record["pairs"]),
+        sigmas=tuple(float(joint["sigma"]) for joint in record["joints"]),
+    )
+
+
+def _by_index(joints: tuple[str, ...], named: list[list[str]]) -> tuple[tuple[int, int], ...]:
+    return tuple((joints.index(first), joints.index(second)) for first, second in named)
+
+
+def _check_index_pairs(argument: str, pairs: tuple[tuple[int, int], ...], count: int) -> None:
+    seen: set[frozenset[int]] = set()
+    for first, second in pairs:
+        if not (0 <= first < count and 0 <= second < count):
+            expected = f"joint indices from 0 to {count - 1}"
+            raise InputError(argument, expected, repr((first, second)))
+        if first == second:
+            raise InputError(argument, "two different joints", repr((first, second)))
+        if frozenset((first, second)) in seen:
+            raise InputError(argument, "every pair once", f"{(first, second)!r} twice")
+        seen.add(frozenset((first, second)))
