@@ -116,7 +116,7 @@ tidy: $(VENV)/.extra-dev native  ## clang-tidy over csrc; slow, so not part of l
 
 # The op tests run on the sanitized kernels too: Python is not instrumented, so the sanitizer is loaded before it, and
 # leaks, which Python has at its end, are not looked for.
-sanitizer = LD_PRELOAD="$$($(or $(CXX),c++) -print-file-name=$1)" PYPOSEFAST_EMULATED_DIR=build/$2 PYTHONMALLOC=malloc
+sanitizer = LD_PRELOAD="$$($(or $(CXX),c++) -print-file-name=$1)" PYPOSEFAST_EMULATED=build/$2 PYTHONMALLOC=malloc
 
 asan: $(VENV)/.extra-test  ## native tests and op tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(CMAKE) -B build/asan -DPYPOSEFAST_TESTS=ON -DPYPOSEFAST_SANITIZE=address
