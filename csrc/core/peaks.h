@@ -176,8 +176,9 @@ template <class T>
 PPF_HD Place quarter_binary_step(const Map<T>& map, int py, int px) {
   const int left = larger(px - 1, 0), right = smaller(px + 1, map.width - 1);
   const int above = larger(py - 1, 0), below = smaller(py + 1, map.height - 1);
-  return {static_cast<float>(px) + (map.key(py, right) > map.key(py, left) ? 0.25f : -0.25f),
-          static_cast<float>(py) + (map.key(below, px) > map.key(above, px) ? 0.25f : -0.25f)};
+  const bool goes_right = order_key(map.value(py, right)) > order_key(map.value(py, left));
+  const bool goes_down = order_key(map.value(below, px)) > order_key(map.value(above, px));
+  return {static_cast<float>(px) + (goes_right ? 0.25f : -0.25f), static_cast<float>(py) + (goes_down ? 0.25f : -0.25f)};
 }
 
 // Vertex of the parabola through the logs of three samples, from the middle one, within half a sample.
