@@ -27,8 +27,8 @@ __device__ Scanned scan_map(const Map<T>& map) {
   return {block_best<kThreads>(mine), block_sum<kThreads>(nonfinite)};
 }
 
-// The threads share the sums of blur_patch(): first one each of the 5 columns of every row, then one each of the 25 samples.
-// The order of each sum is that of blur_patch(), so the bits are too.
+// The threads share the sums of blur_patch(): first one each of the 5 columns of every row, then one each of the 25
+// samples. The order of each sum is that of blur_patch(), so the bits are too.
 template <class T>
 __device__ Place refine_by_block(const PeakSpec& spec, const Map<T>& map, int py, int px) {
   PPF_SHARED(float, row_sums, [kMaxLine][kPatch]);
@@ -86,8 +86,8 @@ __device__ TopTwo blurred_top_two(const PeakSpec& spec, const Map<T>& map, float
   TopTwo top;
   const Champion first = block_best<kThreads>({mine.key[0], mine.index[0]});
   const bool is_winner = mine.index[0] == first.index;
-  const Champion second = block_best<kThreads>(is_winner ? Champion{mine.key[1], mine.index[1]}
-                                                         : Champion{mine.key[0], mine.index[0]});
+  const Champion second =
+      block_best<kThreads>(is_winner ? Champion{mine.key[1], mine.index[1]} : Champion{mine.key[0], mine.index[0]});
   top.offer(first.key, first.index);
   top.offer(second.key, second.index);
   return top;
@@ -141,12 +141,12 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void Launcher::best_peaks(const PeakSpec& spec, const MapView& maps, const OffsetView& offsets, const BestPeaks& out) const {
+void Launcher::best_peaks(const PeakSpec& spec, const MapView& maps, const OffsetView& offsets,
+                          const BestPeaks& out) const {
   const DeviceScope scope(device.index);
   const dim3 grid(static_cast<unsigned>(maps.n * maps.k));
-  const std::size_t ring = spec.refine == Refine::kSecondPeak
-                               ? sizeof(float) * kSecondPeakTaps * (maps.width + 2 * kSecondPeakPad)
-                               : 0;
+  const std::size_t ring =
+      spec.refine == Refine::kSecondPeak ? sizeof(float) * kSecondPeakTaps * (maps.width + 2 * kSecondPeakPad) : 0;
   if (maps.is_half) {
     launch("best_peaks", best_peaks_kernel<Half>, grid, dim3(kThreads), ring, stream_of(device), spec, maps, offsets,
            out);
@@ -156,7 +156,8 @@ void Launcher::best_peaks(const PeakSpec& spec, const MapView& maps, const Offse
   }
 }
 
-void Launcher::decode_simcc(const SimccSpec& spec, const VectorView& x, const VectorView& y, const BestPeaks& out) const {
+void Launcher::decode_simcc(const SimccSpec& spec, const VectorView& x, const VectorView& y,
+                            const BestPeaks& out) const {
   const DeviceScope scope(device.index);
   const dim3 grid(static_cast<unsigned>(x.n * x.k));
   if (x.is_half) {

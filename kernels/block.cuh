@@ -31,7 +31,8 @@ __device__ inline int32_t warp_sum(int32_t mine) {
   return mine;  // right in lane 0
 }
 
-// The best over a block of Threads, known to every thread. Starts and ends with a barrier, so calls may follow each other.
+// The best over a block of Threads, known to every thread. Starts and ends with a barrier, so calls may follow each
+// other.
 template <int Threads>
 __device__ Champion block_best(Champion mine) {
   PPF_SHARED(int32_t, keys, [Threads / kWarp]);

@@ -49,8 +49,9 @@ struct CropWork {
   CropTarget out;
 };
 
-// A block computes 32 x 8 pixels of one crop: a warp writes 32 neighbours of a row, and its reads, which follow the affine,
-// stay close together too. The inverse affine is put into fixed point once per block, for it is the only use of doubles.
+// A block computes 32 x 8 pixels of one crop: a warp writes 32 neighbours of a row, and its reads, which follow the
+// affine, stay close together too. The inverse affine is put into fixed point once per block, for it is the only use of
+// doubles.
 constexpr int kTileWidth = 32, kTileHeight = 8;
 
 template <class Sample>
@@ -91,14 +92,14 @@ void Launcher::invert_affines(const View<const double, 3>& affines, const View<d
 }
 
 void Launcher::transform_points(const View<const float, 3>& points, const View<const double, 3>& affines,
-                      const View<float, 3>& out) const {
+                                const View<float, 3>& out) const {
   const DeviceScope scope(device.index);
   for_each("transform_points", points.size[0] * points.size[1], stream_of(device),
            TransformPoint{points, affines, out});
 }
 
 void Launcher::crop(const CropSpec& spec, const ImageTable& images, const View<const double, 3>& inverses,
-          const View<const int32_t, 1>& image_index, const CropTarget& out) const {
+                    const View<const int32_t, 1>& image_index, const CropTarget& out) const {
   const DeviceScope scope(device.index);
   const CropWork work{spec, inverses, image_index, out};
   constexpr int64_t kMostBlocksInZ = 65535;

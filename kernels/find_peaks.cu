@@ -1,8 +1,8 @@
 // The local maxima of each map, best first: one block per map.
 //
-// Peaks are kept as bits, one per sample, in scratch memory: marking needs no order, and whoever needs the peaks in order
-// (plateaus, ranking) gets it from the position of the bit. A word holds 32 neighbours of one row, so a warp marks a word
-// with one ballot.
+// Peaks are kept as bits, one per sample, in scratch memory: marking needs no order, and whoever needs the peaks in
+// order (plateaus, ranking) gets it from the position of the bit. A word holds 32 neighbours of one row, so a warp
+// marks a word with one ballot.
 #include "core/blur.h"
 #include "kernels/block.cuh"
 #include "kernels/launch.cuh"
@@ -82,8 +82,7 @@ __device__ inline uint32_t widened_row(const uint32_t* row, int32_t word, int32_
 template <class T>
 __device__ bool is_hilltop(const Map<T>& map, const Bitmaps& bits, int32_t seed) {
   const int32_t seed_word = seed / kWarp;
-  const int32_t key =
-      map.key(seed_word / bits.words_per_row, seed_word % bits.words_per_row * kWarp + seed % kWarp);
+  const int32_t key = map.key(seed_word / bits.words_per_row, seed_word % bits.words_per_row * kWarp + seed % kWarp);
   if (threadIdx.x == 0) bits.plateau[seed_word] = 1u << (seed % kWarp);
   __syncthreads();
   int32_t touches_higher = 0;
@@ -223,7 +222,7 @@ int64_t Launcher::find_peaks_scratch(const MapView& maps) {
 }
 
 void Launcher::find_peaks(const PeakSpec& spec, const MapView& maps, const OffsetView& offsets, const PeakLists& out,
-                uint32_t* scratch) const {
+                          uint32_t* scratch) const {
   const DeviceScope scope(device.index);
   const dim3 grid(static_cast<unsigned>(maps.n * maps.k));
   const std::size_t list = sizeof(uint64_t) * static_cast<std::size_t>(out.capacity);

@@ -1,4 +1,5 @@
-// What the kernels offer to csrc/ops, in plain C++. Contracts are those of csrc/ops/ops.h, whose checks have been passed.
+// What the kernels offer to csrc/ops, in plain C++. Contracts are those of csrc/ops/ops.h, whose checks have been
+// passed.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,9 @@
 
 namespace ppf::kernels {
 
-// Starts kernels on the stream of `device`, where all arrays live; returns without waiting. Members, not free functions, so
-// that ops can name them in a generic lambda without this header, which a build without kernels/ does not have.
+// Starts kernels on the stream of `device`, where all arrays live; returns without waiting. Members, not free
+// functions, so that ops can name them in a generic lambda without this header, which a build without kernels/ does not
+// have.
 struct Launcher {
   const Device& device;
 

@@ -10,7 +10,8 @@
 namespace ppf::bindings {
 
 template <class Enum>
-Enum choose(const char* argument, const std::string& word, std::initializer_list<std::pair<const char*, Enum>> choices) {
+Enum choose(const char* argument, const std::string& word,
+            std::initializer_list<std::pair<const char*, Enum>> choices) {
   std::string names;
   for (const auto& choice : choices) {
     if (word == choice.first) return choice.second;

@@ -220,7 +220,7 @@ void crop(const py::list& planes, const py::list& chroma, bool is_batch, const p
     require_shape(*indices, {count});
   }
   const Device device = common_device({&pixels, &matrices, &inverses, indices ? &*indices : nullptr,
-                                 images.planes.empty() ? nullptr : &images.planes[0]});
+                                       images.planes.empty() ? nullptr : &images.planes[0]});
   const CropTarget target = crop_target(pixels, count, spec.channels, is_nhwc);
   for (const Array& plane : images.planes) require_no_overlap(pixels, plane);
   const View<double, 3> inverse_view = inverses.out<double, 3>("[P, 2, 3]");
@@ -296,7 +296,7 @@ void region_affines(const py::object& first, const py::object& second, const py:
   require_shape(affines, {count, 2, 3});
   require_shape(inverses, {count, 2, 3});
   const Device device = common_device({&affines, &inverses, &sources, others ? &*others : nullptr,
-                                 angles ? &*angles : nullptr, mirrors ? &*mirrors : nullptr});
+                                       angles ? &*angles : nullptr, mirrors ? &*mirrors : nullptr});
   const View<double, 3> affine_view = affines.out<double, 3>("[P, 2, 3]");
   const View<double, 3> inverse_view = inverses.out<double, 3>("[P, 2, 3]");
   const py::gil_scoped_release nogil;
@@ -326,8 +326,8 @@ void register_crop(py::module_& m) {
         py::kw_only(), "source"_a, "output"_a, "is_nhwc"_a, "mean"_a, "std"_a, "border"_a, "fill"_a, "yuv"_a,
         "threads"_a, "stream"_a);
   m.def("region_affines", &region_affines, "first"_a, "second"_a, "affine"_a, "inverse"_a, "angle_rad"_a, "mirror"_a,
-        py::kw_only(), "argument"_a, "kind"_a, "height"_a, "width"_a, "padding"_a, "fit"_a, "alignment"_a,
-        "unit_px"_a, "reach"_a, "reference"_a, "is_top_left"_a, "stream"_a);
+        py::kw_only(), "argument"_a, "kind"_a, "height"_a, "width"_a, "padding"_a, "fit"_a, "alignment"_a, "unit_px"_a,
+        "reach"_a, "reference"_a, "is_top_left"_a, "stream"_a);
   m.def("transform_points", &transform_points, "points"_a, "affines"_a, "out"_a, py::kw_only(), "stream"_a);
 }
 

@@ -112,7 +112,8 @@ void wait_for_producer(int device_index, std::uintptr_t consumer, std::uintptr_t
   const std::uintptr_t ours = consumer == 1 ? 0 : consumer, theirs = producer == 1 ? 0 : producer;
   if (ours != theirs) kernels::wait_for_stream(device_index, consumer, producer);
 #else
-  (void)device_index, (void)consumer, (void)producer;  // this build refuses the array as soon as an op looks where it is
+  (void)device_index, (void)consumer,
+      (void)producer;  // this build refuses the array as soon as an op looks where it is
 #endif
 }
 

@@ -43,10 +43,9 @@ py::dict cuda_devices() {
   if (survey.driver_version != 0) driver = py::int_(survey.driver_version);
   if (survey.runtime_version != 0) runtime = py::int_(survey.runtime_version);
   for (const kernels::DeviceInfo& device : survey.devices) {
-    devices.append(py::dict(
-        "index"_a = device.index, "name"_a = device.name,
-        "compute_capability"_a = std::to_string(device.major) + "." + std::to_string(device.minor),
-        "memory_bytes"_a = device.memory_bytes, "multiprocessors"_a = device.multiprocessors));
+    devices.append(py::dict("index"_a = device.index, "name"_a = device.name,
+                            "compute_capability"_a = std::to_string(device.major) + "." + std::to_string(device.minor),
+                            "memory_bytes"_a = device.memory_bytes, "multiprocessors"_a = device.multiprocessors));
   }
 #endif
   return py::dict("status"_a = status, "driver_version"_a = driver, "runtime_version"_a = runtime,
@@ -75,6 +74,7 @@ PYBIND11_MODULE(PPF_MODULE_NAME, m) {
   });
   m.def("describe_array", &describe_array, "array"_a, "argument"_a, "stream"_a = 0);
 #ifdef PPF_EMULATED
-  m.def("set_thread_order", [](const std::string& order) { ppf::emulation::set_thread_order(order.c_str()); }, "order"_a);
+  m.def(
+      "set_thread_order", [](const std::string& order) { ppf::emulation::set_thread_order(order.c_str()); }, "order"_a);
 #endif
 }

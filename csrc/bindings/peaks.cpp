@@ -42,7 +42,7 @@ struct Axes {
 MapView map_view(const Array& maps, bool is_nhwc) {
   require_rank(maps, 4, is_nhwc ? "[N, H, W, K]" : "[N, K, H, W]");
   const Axes axes(is_nhwc);
-  return {maps.data(),         is_half(maps),       maps.shape(0),       maps.shape(axes.k),  side(maps, axes.y),
+  return {maps.data(),        is_half(maps),  maps.shape(0),       maps.shape(axes.k),  side(maps, axes.y),
           side(maps, axes.x), maps.stride(0), maps.stride(axes.k), maps.stride(axes.y), maps.stride(axes.x)};
 }
 
@@ -54,8 +54,8 @@ OffsetView offset_view(const Array& offsets, const MapView& maps) {
 
 VectorView vector_view(const Array& vectors) {
   require_rank(vectors, 3, "[N, K, bins]");
-  return {vectors.data(),  is_half(vectors),  vectors.shape(0), vectors.shape(1), side(vectors, 2),
-          vectors.stride(0), vectors.stride(1), vectors.stride(2)};
+  return {vectors.data(),   is_half(vectors),  vectors.shape(0),  vectors.shape(1),
+          side(vectors, 2), vectors.stride(0), vectors.stride(1), vectors.stride(2)};
 }
 
 template <class T, int Rank>
@@ -107,8 +107,7 @@ void best_peaks(const py::object& maps, const py::object& offsets, const py::obj
               scores = Array::from(score, "score", stream), counts = Array::from(count, "count", stream),
               masked = Array::from(nonfinite, "nonfinite", stream), work = Array::from(scratch, "scratch", stream);
   const std::optional<Array> fields = offset_array(offsets, spec, stream);
-  const Device device =
-      common_device({&input, &places, &scores, &counts, &masked, &work, fields ? &*fields : nullptr});
+  const Device device = common_device({&input, &places, &scores, &counts, &masked, &work, fields ? &*fields : nullptr});
   const MapView view = map_view(input, is_nhwc);
   const OffsetView offset = fields ? offset_view(*fields, view) : OffsetView{};
   const BestPeaks out{result<float, 3>(places, {view.n, view.k, 2}), result<float, 2>(scores, {view.n, view.k}),
@@ -128,7 +127,8 @@ void find_peaks(const py::object& maps, const py::object& offsets, const py::obj
               totals = Array::from(total, "total", stream), masked = Array::from(nonfinite, "nonfinite", stream),
               work = Array::from(scratch, "scratch", stream);
   const std::optional<Array> fields = offset_array(offsets, spec, stream);
-  const Device device = common_device({&input, &places, &scores, &counts, &totals, &masked, &work, fields ? &*fields : nullptr});
+  const Device device =
+      common_device({&input, &places, &scores, &counts, &totals, &masked, &work, fields ? &*fields : nullptr});
   const MapView view = map_view(input, is_nhwc);
   const OffsetView offset = fields ? offset_view(*fields, view) : OffsetView{};
   const int32_t capacity = scores.rank() == 3 ? side(scores, 2) : 0;
@@ -153,8 +153,8 @@ MapView shaped(int64_t n, int64_t k, int32_t height, int32_t width) {
   return maps;
 }
 
-int64_t best_peaks_scratch(const std::string& refine, int64_t n, int64_t k, int32_t height, int32_t width,
-                           int threads, bool is_cuda) {
+int64_t best_peaks_scratch(const std::string& refine, int64_t n, int64_t k, int32_t height, int32_t width, int threads,
+                           bool is_cuda) {
   PeakSpec spec;
   spec.refine = refine_rule(refine);
   return ops::best_peaks_scratch(spec, shaped(n, k, height, width), threads, device_named(is_cuda));
@@ -169,25 +169,25 @@ void decode_simcc(const py::object& x, const py::object& y, const py::object& xy
                   const py::object& count, const py::object& nonfinite, const std::string& refine,
                   const std::string& score_rule, float split, float threshold, int kernel, int threads,
                   std::uintptr_t stream) {
-  const SimccSpec spec = ops::simcc_spec(
-      refine_rule(refine),
-      choose<SimccScore>("score", score_rule, {{"min", SimccScore::kMin}, {"mean", SimccScore::kMean}}), split,
-      threshold, kernel);
+  const SimccSpec spec =
+      ops::simcc_spec(refine_rule(refine),
+                      choose<SimccScore>("score", score_rule, {{"min", SimccScore::kMin}, {"mean", SimccScore::kMean}}),
+                      split, threshold, kernel);
   const Array along_x = Array::from(x, "x", stream), along_y = Array::from(y, "y", stream),
               places = Array::from(xy, "xy", stream), scores = Array::from(score, "score", stream),
               counts = Array::from(count, "count", stream), masked = Array::from(nonfinite, "nonfinite", stream);
   const Device device = common_device({&along_x, &along_y, &places, &scores, &counts, &masked});
   const VectorView view_x = vector_view(along_x), view_y = vector_view(along_y);
-  const BestPeaks out{
-      result<float, 3>(places, {view_x.n, view_x.k, 2}), result<float, 2>(scores, {view_x.n, view_x.k}),
-      result<int32_t, 2>(counts, {view_x.n, view_x.k}), result<int32_t, 2>(masked, {view_x.n, view_x.k})};
+  const BestPeaks out{result<float, 3>(places, {view_x.n, view_x.k, 2}), result<float, 2>(scores, {view_x.n, view_x.k}),
+                      result<int32_t, 2>(counts, {view_x.n, view_x.k}),
+                      result<int32_t, 2>(masked, {view_x.n, view_x.k})};
   const py::gil_scoped_release nogil;
   ops::decode_simcc(spec, view_x, view_y, out, threads, device);
 }
 
 // partner: for each channel the one of `flipped` that belongs to it.
-void average_flip(const py::object& maps, const py::object& flipped, const std::vector<int>& partner, const py::object& out,
-                  bool shift, bool is_nhwc, int threads, std::uintptr_t stream) {
+void average_flip(const py::object& maps, const py::object& flipped, const std::vector<int>& partner,
+                  const py::object& out, bool shift, bool is_nhwc, int threads, std::uintptr_t stream) {
   const Array straight = Array::from(maps, "maps", stream), mirrored = Array::from(flipped, "flipped", stream),
               target = Array::from(out, "out", stream);
   const Device device = common_device({&straight, &mirrored, &target});
@@ -209,7 +209,7 @@ void average_flip(const py::object& maps, const py::object& flipped, const std::
   }
   for (std::size_t k = 0; k < partner.size(); ++k) pairs.partner[k] = static_cast<int16_t>(partner[k]);
   const Axes axes(is_nhwc);
-  const MapTarget to{target.data(),         view.is_half,           target.stride(0),
+  const MapTarget to{target.data(),         view.is_half,          target.stride(0),
                      target.stride(axes.k), target.stride(axes.y), target.stride(axes.x)};
   const py::gil_scoped_release nogil;
   ops::average_flip(view, other, pairs, shift, to, threads, device);

@@ -34,11 +34,11 @@ enum class Alignment : int32_t {
 
 // What describes the regions; `first` and `second` are the arrays of RegionSource.
 enum class RegionKind : int32_t {
-  kBox,        // first [P, 4]: x1 y1 x2 y2, edge coordinates
-  kScale,      // first [P, 2]: centre x y; second [P, 2]: scales x y, a side being scale * unit_px
-  kJoint,      // points [B, K, 2], pixel-centre coordinates: a square around each, side = reach * size of the pose
-  kAxis,       // first [P, 2]: start x y; second [P, 2]: end x y, pixel-centre coordinates: a square around start, turned
-               // so that end is above it, half side = reach * length
+  kBox,    // first [P, 4]: x1 y1 x2 y2, edge coordinates
+  kScale,  // first [P, 2]: centre x y; second [P, 2]: scales x y, a side being scale * unit_px
+  kJoint,  // points [B, K, 2], pixel-centre coordinates: a square around each, side = reach * size of the pose
+  kAxis,   // first [P, 2]: start x y; second [P, 2]: end x y, pixel-centre coordinates: a square around start, turned
+           // so that end is above it, half side = reach * length
   kLetterbox,  // first [P, 2]: height, width of an image, all of which must fit
 };
 
@@ -60,7 +60,7 @@ struct AffineSpec {
   double unit_px = 200.0;  // kScale: what a scale of 1 measures
   double reach = 1.25;     // kJoint: side over the size of the pose; kAxis: half side over the length of the axis
   int32_t reference[2] = {0, 0};  // kJoint: the two joints whose distance is the size of the pose
-  bool top_left = false;   // kLetterbox: the image at the crop's top left, not in its middle
+  bool top_left = false;          // kLetterbox: the image at the crop's top left, not in its middle
   int32_t height = 0, width = 0;  // of the crop
   // Per region, or absent (data == nullptr): the turn in radians, and whether the crop shows the mirror image.
   View<const double, 1> angle_rad;
@@ -69,8 +69,8 @@ struct AffineSpec {
 
 constexpr double kHalf = 0.5;
 
-// Where a point in pixel-centre coordinates is in those of a region: half a pixel on, unless the alignment is one of those
-// that take the two systems for one.
+// Where a point in pixel-centre coordinates is in those of a region: half a pixel on, unless the alignment is one of
+// those that take the two systems for one.
 PPF_HD double region_coordinate(const AffineSpec& spec, double coordinate) {
   return spec.alignment == Alignment::kHalfPixel ? coordinate + kHalf : coordinate;
 }
@@ -126,8 +126,8 @@ PPF_HD Region region_at(const AffineSpec& spec, const RegionSource& source, int6
 // True when the region can become a crop: all finite, some area, and not so far out that positions lose their meaning.
 PPF_HD bool is_usable(const Region& r) {
   constexpr double kFar = 1 << 29;
-  return fabs(r.x) < kFar && fabs(r.y) < kFar && r.width > 0.0 && r.height > 0.0 && r.width < kFar &&
-         r.height < kFar && is_finite(r.cosine) && is_finite(r.sine);
+  return fabs(r.x) < kFar && fabs(r.y) < kFar && r.width > 0.0 && r.height > 0.0 && r.width < kFar && r.height < kFar &&
+         is_finite(r.cosine) && is_finite(r.sine);
 }
 
 PPF_HD void fit_region(const AffineSpec& spec, Region& r) {

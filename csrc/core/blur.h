@@ -21,8 +21,8 @@ PPF_HD float blur_tap(const Map<T>& map, bool mirrored, int y, int x) {
   return map.contains(y, x) ? map.value(y, x) : 0.0f;
 }
 
-// Logarithm of a blurred sample after the rule's clamp. NaN when the blur met a sample that is not finite: every test of
-// taylor_step then fails.
+// Logarithm of a blurred sample after the rule's clamp. NaN when the blur met a sample that is not finite: every test
+// of taylor_step then fails.
 PPF_HD float log_of_blurred(float blurred, bool udp) {
   if (!is_finite(blurred)) return kNan;
   if (udp) {
@@ -70,7 +70,8 @@ PPF_HD bool is_blur_refined(const PeakSpec& spec, const Map<T>& map, int py, int
   return px > 1 && px < map.width - 2 && py > 1 && py < map.height - 2;
 }
 
-// From the blurred samples around the peak, [5][5], to its place. UDP repeats the outermost blurred sample beyond the border.
+// From the blurred samples around the peak, [5][5], to its place. UDP repeats the outermost blurred sample beyond the
+// border.
 template <class T>
 PPF_HD Place refine_from_blurred(const PeakSpec& spec, const Map<T>& map, const float blurred[kPatch][kPatch], int py,
                                  int px) {

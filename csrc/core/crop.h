@@ -16,10 +16,10 @@ struct CropSpec {
   Source source = Source::kRgb;
   ElementType samples = ElementType::kUint8;  // of the images: kUint8 or kFloat32
   Border border = Border::kConstant;
-  int32_t channels = 3;              // of the output: 3, or 1 for grey
-  int32_t order[3] = {0, 1, 2};      // output channel c is source channel order[c]
-  Pixel fill = {{0, 0, 0}};          // in source order and units
-  Pixel gain = {{1, 1, 1}};          // output = colour * gain + bias, both in source order
+  int32_t channels = 3;          // of the output: 3, or 1 for grey
+  int32_t order[3] = {0, 1, 2};  // output channel c is source channel order[c]
+  Pixel fill = {{0, 0, 0}};      // in source order and units
+  Pixel gain = {{1, 1, 1}};      // output = colour * gain + bias, both in source order
   Pixel bias = {{0, 0, 0}};
   YuvMatrix yuv = {16, 1, 1, 1, 1, 1};
 };

@@ -9,7 +9,8 @@
 
 namespace ppf {
 
-// Channel k of the mean wants channel partner[k] of the flipped maps. By value, so that it travels with a kernel's arguments.
+// Channel k of the mean wants channel partner[k] of the flipped maps. By value, so that it travels with a kernel's
+// arguments.
 constexpr int kMaxFlipChannels = 1024;
 struct FlipPairs {
   int16_t partner[kMaxFlipChannels] = {};

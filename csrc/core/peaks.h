@@ -1,8 +1,8 @@
 // Where a joint is in its map: what a peak is, and every published rule for its sub-pixel place.
 //
-// Samples are compared as integers (order_key), so that NaN, infinities, signed zeros and denormals are decided once, and
-// equally on every processor. Coordinates are map pixels; a rule that its authors end with "+ 0.5" keeps it, so that
-// xy * stride is the published coordinate.
+// Samples are compared as integers (order_key), so that NaN, infinities, signed zeros and denormals are decided once,
+// and equally on every processor. Coordinates are map pixels; a rule that its authors end with "+ 0.5" keeps it, so
+// that xy * stride is the published coordinate.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +33,11 @@ constexpr int kMaxCapacity = 1024;
 
 struct PeakSpec {
   Refine refine = Refine::kNone;
-  int32_t threshold_key = 0;   // a sample above it may be a peak: order_key of the raw sample
-  bool logits = false;         // samples stand for sigmoid(sample)
-  int32_t kernel = 11;         // taps of the Gaussian of kDark, kUdpDark (21 for kSecondPeak)
+  int32_t threshold_key = 0;  // a sample above it may be a peak: order_key of the raw sample
+  bool logits = false;        // samples stand for sigmoid(sample)
+  int32_t kernel = 11;        // taps of the Gaussian of kDark, kUdpDark (21 for kSecondPeak)
   float weights[kMaxKernel] = {};
-  float offset_scale = 1.0f;   // offset map units -> cells
+  float offset_scale = 1.0f;  // offset map units -> cells
 };
 
 // Maps [N, K, H, W], whatever their memory order; strides in elements.
@@ -178,7 +178,8 @@ PPF_HD Place quarter_binary_step(const Map<T>& map, int py, int px) {
   const int above = larger(py - 1, 0), below = smaller(py + 1, map.height - 1);
   const bool goes_right = order_key(map.value(py, right)) > order_key(map.value(py, left));
   const bool goes_down = order_key(map.value(below, px)) > order_key(map.value(above, px));
-  return {static_cast<float>(px) + (goes_right ? 0.25f : -0.25f), static_cast<float>(py) + (goes_down ? 0.25f : -0.25f)};
+  return {static_cast<float>(px) + (goes_right ? 0.25f : -0.25f),
+          static_cast<float>(py) + (goes_down ? 0.25f : -0.25f)};
 }
 
 // Vertex of the parabola through the logs of three samples, from the middle one, within half a sample.
@@ -269,27 +270,16 @@ PPF_HD Place refine_locally(const PeakSpec& spec, const Map<T>& map, const Offse
   Place at{static_cast<float>(px), static_cast<float>(py)};
   switch (spec.refine) {
     case Refine::kQuarter:
-    case Refine::kQuarterHalf:
-      at = quarter_step(map, py, px);
-      break;
-    case Refine::kQuarterBinaryHalf:
-      at = quarter_binary_step(map, py, px);
-      break;
-    case Refine::kCentroid7:
-      at = centroid_7x7(map, py, px);
-      break;
-    case Refine::kCentroid5:
-      at = centroid_5x5(map, py, px);
-      break;
+    case Refine::kQuarterHalf: at = quarter_step(map, py, px); break;
+    case Refine::kQuarterBinaryHalf: at = quarter_binary_step(map, py, px); break;
+    case Refine::kCentroid7: at = centroid_7x7(map, py, px); break;
+    case Refine::kCentroid5: at = centroid_5x5(map, py, px); break;
     case Refine::kOffset:
       at.x += spec.offset_scale * offset_at(offsets, index, channels, 0, py, px);
       at.y += spec.offset_scale * offset_at(offsets, index, channels, 1, py, px);
       break;
-    case Refine::kLogParabola:
-      at = log_parabola_step(map, py, px);
-      break;
-    default:
-      break;
+    case Refine::kLogParabola: at = log_parabola_step(map, py, px); break;
+    default: break;
   }
   const bool ends_with_half = spec.refine == Refine::kQuarterHalf || spec.refine == Refine::kQuarterBinaryHalf ||
                               spec.refine == Refine::kCentroid5 || spec.refine == Refine::kOffset;

@@ -62,8 +62,8 @@ struct Tap {
   float fraction;  // [0, 1)
 };
 
-// Positions are 32.32 fixed point. A float would lose 1e-4 px at the far side of a 1080p frame, a double is slow on most
-// GPUs, and integer sums are the same bits on every processor in every order.
+// Positions are 32.32 fixed point. A float would lose 1e-4 px at the far side of a 1080p frame, a double is slow on
+// most GPUs, and integer sums are the same bits on every processor in every order.
 using Fixed = int64_t;
 
 PPF_HD Tap tap_at(Fixed position) {
@@ -86,8 +86,13 @@ PPF_HD FixedAffine fixed_affine(const Affine& inverse, int crop_height, int crop
   const double reach_x = fabs(inverse.a) * crop_width + fabs(inverse.b) * crop_height + fabs(inverse.c);
   const double reach_y = fabs(inverse.d) * crop_width + fabs(inverse.e) * crop_height + fabs(inverse.f);
   if (!(reach_x < kFar && reach_y < kFar)) return {0, 0, 0, 0, 0, 0, false};
-  return {to_fixed(inverse.c), to_fixed(inverse.a), to_fixed(inverse.b),
-          to_fixed(inverse.f), to_fixed(inverse.d), to_fixed(inverse.e), true};
+  return {to_fixed(inverse.c),
+          to_fixed(inverse.a),
+          to_fixed(inverse.b),
+          to_fixed(inverse.f),
+          to_fixed(inverse.d),
+          to_fixed(inverse.e),
+          true};
 }
 
 // A tap of the border rule: outside pixels are the fill colour or the nearest inside pixel.

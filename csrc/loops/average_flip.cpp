@@ -11,7 +11,8 @@ void average_flip_of(const MapView& maps, const MapView& flipped, const FlipPair
   for (int64_t index = first; index < last; ++index) {
     const int64_t n = index / maps.k, k = index % maps.k;
     const T* straight = static_cast<const T*>(maps.data) + n * maps.stride_n + k * maps.stride_k;
-    const T* mirrored = static_cast<const T*>(flipped.data) + n * flipped.stride_n + pairs.partner[k] * flipped.stride_k;
+    const T* mirrored =
+        static_cast<const T*>(flipped.data) + n * flipped.stride_n + pairs.partner[k] * flipped.stride_k;
     T* target = static_cast<T*>(out.data) + n * out.stride_n + k * out.stride_k;
     const bool is_contiguous = maps.stride_x == 1 && flipped.stride_x == 1 && out.stride_x == 1;
     for (int y = 0; y < maps.height; ++y) {
@@ -35,8 +36,8 @@ void average_flip_of(const MapView& maps, const MapView& flipped, const FlipPair
 
 }  // namespace
 
-void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift,
-                  const MapTarget& out, int64_t first, int64_t last) {
+void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift, const MapTarget& out,
+                  int64_t first, int64_t last) {
   if (maps.is_half) {
     average_flip_of<Half>(maps, flipped, pairs, shift, out, first, last);
   } else {

@@ -7,9 +7,9 @@
 namespace ppf::loops::PPF_ISA {
 namespace {
 
-// The second peak of CPN wants the two highest samples of the whole blurred map. Rows are blurred once each into a ring of
-// as many as the vertical kernel is high; the blurred map itself passes by one row at a time.
-// scratch: kSecondPeakTaps rows of the padded width, and one row padded twice.
+// The second peak of CPN wants the two highest samples of the whole blurred map. Rows are blurred once each into a ring
+// of as many as the vertical kernel is high; the blurred map itself passes by one row at a time. scratch:
+// kSecondPeakTaps rows of the padded width, and one row padded twice.
 template <class T>
 TopTwo blurred_top_two(const PeakSpec& spec, const Map<T>& map, float largest, float* scratch) {
   const int padded = map.width + 2 * kSecondPeakPad;

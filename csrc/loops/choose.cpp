@@ -14,8 +14,7 @@
   void best_peaks(const PeakSpec&, const MapView&, const OffsetView&, const BestPeaks&, float*, int64_t, int64_t);    \
   void find_peaks(const PeakSpec&, const MapView&, const OffsetView&, const PeakLists&, uint32_t*, int64_t, int64_t); \
   void decode_simcc(const SimccSpec&, const VectorView&, const VectorView&, const BestPeaks&, int64_t, int64_t);      \
-  void average_flip(const MapView&, const MapView&, const FlipPairs&, bool, const MapTarget&, int64_t,   \
-                    int64_t);                                                                                         \
+  void average_flip(const MapView&, const MapView&, const FlipPairs&, bool, const MapTarget&, int64_t, int64_t);      \
   }
 
 #define PPF_TABLE(isa) \

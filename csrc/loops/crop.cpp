@@ -19,8 +19,8 @@ constexpr int kBlendedPixels = 2048;  // source columns that a tile may span: a 
 typedef float Quad __attribute__((vector_size(16)));
 
 // Samples per step of the vertical blend, and whether that step stays a loop for GCC to vectorise or is unrolled into
-// statements that it joins to vectors again: whichever it makes of it the better code with these registers. Measured on a
-// row of 921 samples: 70 ns with AVX-512, 120 ns with AVX2, 190 ns with SSE2; the wrong choice takes 650 to 1000.
+// statements that it joins to vectors again: whichever it makes of it the better code with these registers. Measured on
+// a row of 921 samples: 70 ns with AVX-512, 120 ns with AVX2, 190 ns with SSE2; the wrong choice takes 650 to 1000.
 #if defined(__AVX512F__)
 constexpr int kChunk = 16;
 #define PPF_KEEP_LOOP
@@ -55,8 +55,8 @@ struct Row {
 
 // Writes the first `count` colours of a row to crop row v from column u on: normalised, in the target's order and type.
 template <class Element, class Convert>
-PPF_HD void store_row_as(const CropSpec& spec, const CropTarget& out, int64_t p, int v, int u, int count, const Row& row,
-                         Convert convert) {
+PPF_HD void store_row_as(const CropSpec& spec, const CropTarget& out, int64_t p, int v, int u, int count,
+                         const Row& row, Convert convert) {
   Element* const first =
       static_cast<Element*>(out.data) + p * out.crop_stride + v * out.row_stride + u * out.column_stride;
   for (int c = 0; c < spec.channels; ++c) {
@@ -101,7 +101,8 @@ void crop_any(const Job& job, int v, int first, int last) {
 
 // blended[i] = lerp(above[i], below[i], t) over `count` samples.
 template <class Sample>
-__attribute__((noinline)) void blend_rows(const Sample* above, const Sample* below, float t, int count, float* __restrict blended) {
+__attribute__((noinline)) void blend_rows(const Sample* above, const Sample* below, float t, int count,
+                                          float* __restrict blended) {
   if (count < kChunk) {
     for (int i = 0; i < count; ++i) blended[i] = lerp(as_float(above[i]), as_float(below[i]), t);
     return;
@@ -186,7 +187,8 @@ PPF_HD void blend_columns(const float* blended, const Columns& columns, int coun
   }
 }
 
-// One tile of an upright crop: all rows, `count` columns from `first` on. False when it reduces too much for the buffer.
+// One tile of an upright crop: all rows, `count` columns from `first` on. False when it reduces too much for the
+// buffer.
 template <class Sample>
 bool crop_upright(const Job& job, int first, int count) {
   Columns columns;
@@ -306,7 +308,9 @@ void crop_turned_row(const Job& job, int v, int first, int count, Neighbours& n,
   }
   for (int c = 0; c < 3; ++c) {
     const int shift = byte_shift(c);
-    const auto sample = [shift](uint32_t word) { return static_cast<float>(static_cast<int32_t>(word >> shift & 255)); };
+    const auto sample = [shift](uint32_t word) {
+      return static_cast<float>(static_cast<int32_t>(word >> shift & 255));
+    };
     for (int i = 0; i < count; ++i) {
       const float left = lerp(sample(n.top_left[i]), sample(n.bottom_left[i]), n.down[i]);
       const float right = lerp(sample(n.top_right[i]), sample(n.bottom_right[i]), n.down[i]);

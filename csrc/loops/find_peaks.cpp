@@ -104,7 +104,8 @@ int32_t examine_all(const PeakSpec& spec, const Map<T>& map, Shortlist& list, Pl
   return nonfinite;
 }
 
-// Rows of a finite map against a threshold >= 0, as raw bits: there a positive sample compares rightly with every other.
+// Rows of a finite map against a threshold >= 0, as raw bits: there a positive sample compares rightly with every
+// other.
 template <class T>
 void examine_row(const Map<T>& map, int y, typename Raw<T>::Value threshold, const PeakSpec& spec, Shortlist& list,
                  Plateaus& plateaus) {

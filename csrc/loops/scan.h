@@ -1,4 +1,5 @@
-// Finding the best sample of a map, as fast as it can be read. Included by loops only, so each instruction set has its own.
+// Finding the best sample of a map, as fast as it can be read. Included by loops only, so each instruction set has its
+// own.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 namespace ppf::loops::PPF_ISA {
 namespace {
 
-// How the raw bits of a sample sort. As integers, non-negative floats are in order and above all negative ones; whatever
-// is not finite has a magnitude from `infinity` on.
+// How the raw bits of a sample sort. As integers, non-negative floats are in order and above all negative ones;
+// whatever is not finite has a magnitude from `infinity` on.
 template <class T>
 struct Raw;
 
@@ -108,20 +109,21 @@ Best scan(const Map<T>& map) {
   if (!extremes.decides()) return scan_slowly(map);
   Best best;
   if (map.stride_y == map.width) {
-    best.index = static_cast<int32_t>(
-        first_equal(map.data, static_cast<int64_t>(map.height) * map.width, extremes.largest));
+    best.index =
+        static_cast<int32_t>(first_equal(map.data, static_cast<int64_t>(map.height) * map.width, extremes.largest));
   } else {
     int y = 0;
     int64_t x = map.width;
-    for (; y < map.height && x == map.width; ++y) x = first_equal(map.data + y * map.stride_y, map.width, extremes.largest);
+    for (; y < map.height && x == map.width; ++y)
+      x = first_equal(map.data + y * map.stride_y, map.width, extremes.largest);
     best.index = static_cast<int32_t>((y - 1) * map.width + x);
   }
   best.key = map.key(best.index / map.width, best.index % map.width);
   return best;
 }
 
-// Maps that lie channel by channel in memory (NHWC): kLanes channels at a time, since reading one alone would fetch them
-// all anyway.
+// Maps that lie channel by channel in memory (NHWC): kLanes channels at a time, since reading one alone would fetch
+// them all anyway.
 constexpr int kLanes = 32;
 
 template <class T>

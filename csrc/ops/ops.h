@@ -1,5 +1,5 @@
-// The whole C++ API: every op, with its shapes, units and order. Ops check what they are given, fill buffers that they are
-// given, never allocate on a device and never wait for one. All arrays of a call live on `device`.
+// The whole C++ API: every op, with its shapes, units and order. Ops check what they are given, fill buffers that they
+// are given, never allocate on a device and never wait for one. All arrays of a call live on `device`.
 //
 // Pixels: the centre of pixel (0, 0) is at (0, 0). Boxes: x1 y1 x2 y2 in edge coordinates, so that the box of a whole
 // image is 0 0 W H. Points and boxes are x before y, shapes height before width. docs/conventions.md has the drawings.
@@ -39,20 +39,21 @@ void transform_points(const View<const float, 3>& points, const View<const doubl
 
 // ---- peaks ------------------------------------------------------------------------------------------------------
 
-// How peaks are chosen and refined, in the caller's terms. A sample is a peak when it is above `threshold`; with `logits`
-// the threshold and all values are sigmoids of the samples. `kernel`: taps of the Gaussian of the rules that blur.
+// How peaks are chosen and refined, in the caller's terms. A sample is a peak when it is above `threshold`; with
+// `logits` the threshold and all values are sigmoids of the samples. `kernel`: taps of the Gaussian of the rules that
+// blur.
 PeakSpec peak_spec(Refine refine, float threshold, bool logits, int kernel, float offset_scale);
 
-// Maps [N, K, H, W] -> the largest finite sample of each, ties to the first in raster order: xy [N, K, 2] in map pixels,
-// score [N, K], count [N, K] (0: not above the threshold; xy is then 0), nonfinite [N, K] (samples passed over because
-// they were NaN or infinite).
+// Maps [N, K, H, W] -> the largest finite sample of each, ties to the first in raster order: xy [N, K, 2] in map
+// pixels, score [N, K], count [N, K] (0: not above the threshold; xy is then 0), nonfinite [N, K] (samples passed over
+// because they were NaN or infinite).
 void best_peaks(const PeakSpec& spec, const MapView& maps, const OffsetView& offsets, const BestPeaks& out,
                 const View<float, 1>& scratch, int threads, const Device& device);
 int64_t best_peaks_scratch(const PeakSpec& spec, const MapView& maps, int threads, const Device& device);
 
-// Maps [N, K, H, W] -> up to `capacity` local maxima of each, best first, ties in raster order. A plateau of equal samples
-// counts once, at its first pixel, and only when nothing next to any of its samples is higher. Entries past count are
-// zero; total [N, K] says how many there were before the cut.
+// Maps [N, K, H, W] -> up to `capacity` local maxima of each, best first, ties in raster order. A plateau of equal
+// samples counts once, at its first pixel, and only when nothing next to any of its samples is higher. Entries past
+// count are zero; total [N, K] says how many there were before the cut.
 void find_peaks(const PeakSpec& spec, const MapView& maps, const OffsetView& offsets, const PeakLists& out,
                 const View<int32_t, 1>& scratch, int threads, const Device& device);
 int64_t find_peaks_scratch(const MapView& maps, int capacity, int threads, const Device& device);
@@ -63,9 +64,9 @@ SimccSpec simcc_spec(Refine refine, SimccScore score, float bins_per_pixel, floa
 void decode_simcc(const SimccSpec& spec, const VectorView& x, const VectorView& y, const BestPeaks& out, int threads,
                   const Device& device);
 
-// out = (maps + mirror image of flipped with left and right channels swapped) / 2, in one pass. With `shift` the mirrored map moves one pixel right first (HRNet). out may be
-// maps itself.
-void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift,
-                  const MapTarget& out, int threads, const Device& device);
+// out = (maps + mirror image of flipped with left and right channels swapped) / 2, in one pass. With `shift` the
+// mirrored map moves one pixel right first (HRNet). out may be maps itself.
+void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift, const MapTarget& out,
+                  int threads, const Device& device);
 
 }  // namespace ppf::ops

@@ -1,5 +1,5 @@
-// Sharing items between CPU threads. Threads live for one call: nothing survives a fork, nothing is shared between calls,
-// and one thread (the default everywhere) costs nothing at all.
+// Sharing items between CPU threads. Threads live for one call: nothing survives a fork, nothing is shared between
+// calls, and one thread (the default everywhere) costs nothing at all.
 #pragma once
 
 #include <algorithm>

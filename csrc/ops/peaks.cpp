@@ -29,8 +29,7 @@ void fill_gaussian(int kernel, float* weights) {
 
 void check_kernel(int kernel) {
   if (kernel < 3 || kernel > kMaxKernel || kernel % 2 == 0) {
-    throw InputError("kernel", "an odd number of taps from 3 to " + std::to_string(kMaxKernel),
-                     std::to_string(kernel));
+    throw InputError("kernel", "an odd number of taps from 3 to " + std::to_string(kMaxKernel), std::to_string(kernel));
   }
 }
 
@@ -48,9 +47,9 @@ int32_t threshold_key(float threshold, bool logits) {
 
 void check_maps(const MapView& maps, const Device& device) {
   if (maps.k == 0 || maps.height == 0 || maps.width == 0) {
-    throw InputError("maps", "at least one channel, row and column",
-                     std::to_string(maps.k) + " channels of " + std::to_string(maps.height) + " x " +
-                         std::to_string(maps.width));
+    throw InputError(
+        "maps", "at least one channel, row and column",
+        std::to_string(maps.k) + " channels of " + std::to_string(maps.height) + " x " + std::to_string(maps.width));
   }
   // Raster indices are 32 bits wide, with room for the padding of the rule that needs most.
   const int64_t samples = (int64_t{maps.height} + 2 * kSecondPeakPad) * (int64_t{maps.width} + 2 * kSecondPeakPad);
@@ -133,8 +132,7 @@ void best_peaks(const PeakSpec& spec, const MapView& maps, const OffsetView& off
 
 int64_t find_peaks_scratch(const MapView& maps, int capacity, int threads, const Device& device) {
   int64_t words = FindScratch(maps, capacity).words() * thread_count(threads, maps.n * maps.k);
-  run_on(
-      device, [] {}, [&](const auto& gpu) { words = gpu.find_peaks_scratch(maps) * maps.n * maps.k; });
+  run_on(device, [] {}, [&](const auto& gpu) { words = gpu.find_peaks_scratch(maps) * maps.n * maps.k; });
   return words;
 }
 
@@ -187,8 +185,8 @@ void decode_simcc(const SimccSpec& spec, const VectorView& x, const VectorView& 
       [&](const auto& gpu) { gpu.decode_simcc(spec, x, y, out); });
 }
 
-void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift,
-                  const MapTarget& out, int threads, const Device& device) {
+void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift, const MapTarget& out,
+                  int threads, const Device& device) {
   check_maps(maps, device);
   if (maps.k > kMaxFlipChannels) {
     throw InputError("maps", "at most " + std::to_string(kMaxFlipChannels) + " channels", std::to_string(maps.k));

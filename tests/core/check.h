@@ -33,21 +33,21 @@ inline void fail(const char* file, int line, const char* what) {
 
 }  // namespace check
 
-#define TEST(name)                                            \
-  static void name();                                         \
+#define TEST(name)                                                 \
+  static void name();                                              \
   static const check::Registration name##_registered(#name, name); \
   static void name()
 
 #define CHECK(condition) \
   if (!(condition)) check::fail(__FILE__, __LINE__, "failed: " #condition)
 
-#define CHECK_NEAR(actual, expected, tolerance)                                                               \
-  do {                                                                                                        \
-    const double actual_ = (actual), expected_ = (expected);                                                  \
-    if (!(std::fabs(actual_ - expected_) <= (tolerance))) {                                                   \
-      check::fail(__FILE__, __LINE__, "not near: " #actual " and " #expected);                                \
-      std::printf("    %.9g against %.9g\n", actual_, expected_);                                             \
-    }                                                                                                         \
+#define CHECK_NEAR(actual, expected, tolerance)                                \
+  do {                                                                         \
+    const double actual_ = (actual), expected_ = (expected);                   \
+    if (!(std::fabs(actual_ - expected_) <= (tolerance))) {                    \
+      check::fail(__FILE__, __LINE__, "not near: " #actual " and " #expected); \
+      std::printf("    %.9g against %.9g\n", actual_, expected_);              \
+    }                                                                          \
   } while (false)
 
 int main() {

@@ -8,9 +8,9 @@ using namespace ppf;
 namespace {
 
 Affine compose(const Affine& after, const Affine& before) {
-  return {after.a * before.a + after.b * before.d, after.a * before.b + after.b * before.e,
+  return {after.a * before.a + after.b * before.d,           after.a * before.b + after.b * before.e,
           after.a * before.c + after.b * before.f + after.c, after.d * before.a + after.e * before.d,
-          after.d * before.b + after.e * before.e, after.d * before.c + after.e * before.f + after.f};
+          after.d * before.b + after.e * before.e,           after.d * before.c + after.e * before.f + after.f};
 }
 
 double at_x(const Affine& t, double x, double y) { return t.a * x + t.b * y + t.c; }

@@ -24,7 +24,8 @@ TEST(log_is_within_two_ulp_everywhere) {
   for (int32_t bits = 1; bits < kInfinityBits - 997; bits += 997) {
     const float value = float_of(bits);
     const double exact = std::log(static_cast<double>(value));
-    const double error = std::fabs(exact) < 1e-3 ? std::fabs(log_of(value) - exact) / 1.2e-10 : ulps(log_of(value), exact);
+    const double error =
+        std::fabs(exact) < 1e-3 ? std::fabs(log_of(value) - exact) / 1.2e-10 : ulps(log_of(value), exact);
     worst = error > worst ? error : worst;
   }
   CHECK_NEAR(worst, 0.0, 2.0);

@@ -83,7 +83,7 @@ TEST(best_peaks_are_the_same_bits) {
   const int n = 3, k = 5, height = 19, width = 23;
   for (unsigned seed = 0; seed < 20; ++seed) {
     const std::vector<float> samples = maps_of(n * k * height * width, seed);
-    const MapView maps{samples.data(),        false, n, k, height, width, k * height * width, height * width, width, 1};
+    const MapView maps{samples.data(), false, n, k, height, width, k * height * width, height * width, width, 1};
     for (int rule = 0; rule <= static_cast<int>(Refine::kLogParabola); ++rule) {
       if (static_cast<Refine>(rule) == Refine::kOffset) continue;
       const PeakSpec spec = ops::peak_spec(static_cast<Refine>(rule), 0.0f, false, 11, 1.0f);
@@ -102,7 +102,7 @@ TEST(found_peaks_are_the_same_bits) {
   const int n = 2, k = 3, height = 33, width = 71, capacity = 16;
   for (unsigned seed = 0; seed < 20; ++seed) {
     const std::vector<float> samples = maps_of(n * k * height * width, seed);
-    const MapView maps{samples.data(),        false, n, k, height, width, k * height * width, height * width, width, 1};
+    const MapView maps{samples.data(), false, n, k, height, width, k * height * width, height * width, width, 1};
     const PeakSpec spec = ops::peak_spec(Refine::kLogParabola, 0.3f, false, 11, 1.0f);
     compare([&](const loops::Table& table) {
       std::vector<float> out(3 * n * k * capacity);

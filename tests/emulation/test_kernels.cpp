@@ -28,7 +28,8 @@ void compare(const char* what, const Run& run) {
   }
 }
 
-// Quantised maps have ties and plateaus; some have no peak, some are nothing but one plateau, some hold NaN and infinity.
+// Quantised maps have ties and plateaus; some have no peak, some are nothing but one plateau, some hold NaN and
+// infinity.
 std::vector<float> maps_of(std::size_t count, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<float> samples(count);
@@ -51,8 +52,16 @@ Case case_of(unsigned seed) {
   const auto up_to = [&](unsigned most) { return 1 + static_cast<int>(random() % most); };
   Case c{up_to(2), up_to(3), up_to(20), up_to(45), {}, {}};
   c.samples = maps_of(static_cast<std::size_t>(c.n) * c.k * c.height * c.width, seed);
-  c.view = {c.samples.data(), false, c.n, c.k, c.height, c.width, int64_t{c.k} * c.height * c.width,
-            int64_t{c.height} * c.width, c.width, 1};
+  c.view = {c.samples.data(),
+            false,
+            c.n,
+            c.k,
+            c.height,
+            c.width,
+            int64_t{c.k} * c.height * c.width,
+            int64_t{c.height} * c.width,
+            c.width,
+            1};
   return c;
 }
 
@@ -80,16 +89,16 @@ TEST(found_peaks_agree) {
   for (unsigned seed = 0; seed < 25; ++seed) {
     const Case c = case_of(seed);
     const int maps = c.n * c.k, capacity = 1 + static_cast<int>(seed % 9);
-    const PeakSpec spec =
-        ops::peak_spec(seed % 2 ? Refine::kDark : Refine::kLogParabola, 0.1f, seed % 4 == 3, 5, 1.0f);
+    const PeakSpec spec = ops::peak_spec(seed % 2 ? Refine::kDark : Refine::kLogParabola, 0.1f, seed % 4 == 3, 5, 1.0f);
     compare("find_peaks", [&](const Device& device) {
       std::vector<float> out(3 * maps * capacity + 3 * maps);
       std::vector<int32_t> scratch(ops::find_peaks_scratch(c.view, capacity, 1, device));
       auto* counts = reinterpret_cast<int32_t*>(out.data() + 3 * maps * capacity);
       const View<int32_t, 1> work{scratch.data(), {static_cast<int64_t>(scratch.size())}, {1}};
-      ops::find_peaks(spec, c.view, {},
-                      {out.data(), out.data() + 2 * maps * capacity, counts, counts + maps, counts + 2 * maps, capacity},
-                      work, 1, device);
+      ops::find_peaks(
+          spec, c.view, {},
+          {out.data(), out.data() + 2 * maps * capacity, counts, counts + maps, counts + 2 * maps, capacity}, work, 1,
+          device);
       return out;
     });
   }
@@ -132,7 +141,8 @@ TEST(crops_and_affines_agree) {
   std::vector<uint8_t> bytes(3 * height * width);
   for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
   const Image image{bytes.data(), nullptr, 3 * width, 0, height, width};
-  const double boxes[count][4] = {{3, 4, 40, 30}, {-10, -5, 20, 20}, {30, 20, 70, 60}, {100, 100, 120, 130}, {0, 0, 53, 37}};
+  const double boxes[count][4] = {
+      {3, 4, 40, 30}, {-10, -5, 20, 20}, {30, 20, 70, 60}, {100, 100, 120, 130}, {0, 0, 53, 37}};
   const double angles[count] = {0, 0.4, 0, -2, 3};
   for (const Border border : {Border::kConstant, Border::kReplicate}) {
     compare("crop", [&](const Device& device) {
