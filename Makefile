@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 export CTEST_PARALLEL_LEVEL := $(JOBS)
 # `-C` as a short form came with pip 23.1; the pip that Python 3.10 brings is older.
-EDITABLE = python -m pip install --quiet --no-build-isolation --config-settings=build-dir=build/dev \
+EDITABLE = python -m pip install -qq --no-build-isolation --config-settings=build-dir=build/dev \
 	--config-settings=cmake.define.PYPOSEFAST_CUDA=$(CUDA) $(BUILD_ARCHITECTURES) --editable
 CMAKE = cmake --log-level=NOTICE -G Ninja -S . -DPYPOSEFAST_CUDA=OFF -DPython_EXECUTABLE=$(abspath $(VENV))/bin/python \
 	-Dpybind11_DIR=$$(python -m pybind11 --cmakedir)
@@ -67,7 +67,7 @@ $(VENV)/bin/python:
 # What pyproject.toml asks for as [build-system] requires: builds here have no isolation, so that a second one is quick
 # and needs no network.
 $(VENV)/.tools: | $(VENV)/bin/python
-	python -m pip install --quiet 'scikit-build-core>=0.11' 'pybind11>=2.13' 'cmake>=3.24' ninja
+	python -m pip install -qq 'scikit-build-core>=0.11' 'pybind11>=2.13' 'cmake>=3.24' ninja
 	@touch $@
 
 # One stamp for each way to build, and only one of them at a time: they all install the same package.
@@ -98,7 +98,7 @@ lint-imports: $(VENV)/.extra-dev
 	lint-imports --no-cache
 
 lint-cpp: $(VENV)/.extra-dev
-	clang-format --dry-run -Werror $(CPP_FILES)
+	clang-format --dry-run -Werror --ferror-limit=3 $(CPP_FILES)
 
 lint-shell: $(VENV)/.extra-dev
 	shellcheck $(SHELL_FILES)
@@ -133,16 +133,16 @@ tsan: $(VENV)/.extra-test  ## native tests and op tests under ThreadSanitizer
 
 # The result has to import on a machine without a driver too. `-S` keeps the editable install of .venv out of the way.
 cuda: $(VENV)/.built-$(CUDA)  ## compile the kernels with nvcc (CUDA_ARCHITECTURES=80-real), GPU or not
-	python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir build/cuda/wheel \
+	python -m pip wheel -qq --no-build-isolation --no-deps --wheel-dir build/cuda/wheel \
 		--config-settings=build-dir=build/cuda/tree --config-settings=cmake.define.PYPOSEFAST_CUDA=ON \
 		--config-settings='cmake.define.CMAKE_CUDA_ARCHITECTURES=$(CUDA_ARCHITECTURES)' .
-	python -m pip install --quiet --no-deps --upgrade --target build/cuda/site build/cuda/wheel/*.whl
+	python -m pip install -qq --no-deps --upgrade --target build/cuda/site build/cuda/wheel/*.whl
 	cd build/cuda && PYTHONPATH=site:$$(python -c 'import site; print(site.getsitepackages()[0])') \
 		python -S -c '$(SMOKE_TEST)'
 
 wheel:  ## build a wheel the way pip does for users, and try it in an environment of its own
 	rm -rf build/wheel && $(PYTHON) -m venv build/wheel
-	build/wheel/bin/pip install --quiet --config-settings=cmake.define.PYPOSEFAST_CUDA=$(CUDA) .
+	build/wheel/bin/pip install -qq --config-settings=cmake.define.PYPOSEFAST_CUDA=$(CUDA) .
 	cd build/wheel && bin/python -c '$(SMOKE_TEST)'
 
 SMOKE_TEST = import numpy; from pyposefast import _C, ops; \

@@ -36,6 +36,7 @@ class Samples:
 
     values: Floats  # [H, W]
     relative_error: float = 0.0  # of a sample in float32
+    logits: Floats | None = None  # [H, W], where the values were made from them
 
     @property
     def height(self) -> int:
@@ -66,7 +67,7 @@ def samples_of(raw: Any, *, logits: bool) -> Samples:
     with np.errstate(over="ignore", invalid="ignore"):
         values = 1 / (1 + np.exp(-raw))
     # An infinite logit is invalid although its sigmoid is not.
-    return Samples(np.where(np.isfinite(raw), values, np.nan), SIGMOID_ERROR)
+    return Samples(np.where(np.isfinite(raw), values, np.nan), SIGMOID_ERROR, raw)
 
 
 # ---- rules that look at the next samples ---------------------------------------------------------
@@ -75,28 +76,33 @@ def samples_of(raw: Any, *, logits: bool) -> Samples:
 def exact(x: float, y: float) -> Place:
     """A place whose only float32 errors are those of its last additions."""
     xy = np.array([x, y], np.float64)
-    return Place(xy, 4 * UNIT * np.abs(xy))
+    return Place(xy, 4 * UNIT * np.abs(xy) + TINY)
 
 
-def side_samples(samples: Samples, y: int, x: int) -> list[tuple[float, float]]:
-    """(left, right) and (up, down) of an inner sample."""
-    at = samples.at
-    return [(at(y, x - 1), at(y, x + 1)), (at(y - 1, x), at(y + 1, x))]
+def compare(samples: Samples, one: tuple[int, int], other: tuple[int, int]) -> tuple[int, bool]:
+    """Sign of sample `one` minus sample `other`, and whether float32 evaluations agree on it.
 
-
-def differs_surely(samples: Samples, a: float, b: float) -> bool:
-    """Whether float32 evaluations of two samples compare as these two do."""
-    return a == b or abs(a - b) > samples.relative_error * (abs(a) + abs(b))
+    Invalid samples are less than all others. Two logits may differ where their sigmoids do not.
+    """
+    a, b = samples.at(*one), samples.at(*other)
+    if not (np.isfinite(a) and np.isfinite(b)):
+        return int(np.isfinite(a)) - int(np.isfinite(b)), True
+    is_sure = abs(a - b) > samples.relative_error * (abs(a) + abs(b))
+    if samples.logits is not None:
+        a, b = float(samples.logits[one]), float(samples.logits[other])
+    return int(np.sign(a - b)), is_sure or a == b
 
 
 def quarter(samples: Samples, y: int, x: int, half: float = 0.0) -> Place:
     """HRNet: a quarter towards the larger neighbour on each axis; none near the border."""
     step, is_sure = np.zeros(2), True
     if 1 < x < samples.width - 1 and 1 < y < samples.height - 1:
-        for axis, (before, after) in enumerate(side_samples(samples, y, x)):
-            if np.isfinite(before) and np.isfinite(after):
-                step[axis] = 0.25 * np.sign(after - before)
-                is_sure &= differs_surely(samples, before, after)
+        sides = (((y, x - 1), (y, x + 1)), ((y - 1, x), (y + 1, x)))
+        for axis, (before, after) in enumerate(sides):
+            if np.isfinite(samples.at(*before)) and np.isfinite(samples.at(*after)):
+                sign, sure = compare(samples, after, before)
+                step[axis] = 0.25 * sign
+                is_sure &= sure
     place = exact(x + step[0] + half, y + step[1] + half)
     return Place(place.xy, place.bound, is_sure)
 
@@ -104,25 +110,13 @@ def quarter(samples: Samples, y: int, x: int, half: float = 0.0) -> Place:
 def quarter_binary_half(samples: Samples, y: int, x: int) -> Place:
     """Associative embedding: always a quarter, ties go back; neighbours are clamped to the map."""
 
-    def clamped(v: int, u: int) -> float:
-        v, u = min(max(v, 0), samples.height - 1), min(max(u, 0), samples.width - 1)
-        value = samples.at(v, u)
-        return value if np.isfinite(value) else -np.inf
+    def clamped(v: int, u: int) -> tuple[int, int]:
+        return min(max(v, 0), samples.height - 1), min(max(u, 0), samples.width - 1)
 
-    right, left, down, up = (
-        clamped(y, x + 1),
-        clamped(y, x - 1),
-        clamped(y + 1, x),
-        clamped(y - 1, x),
-    )
-    place = exact(
-        x + (0.25 if right > left else -0.25) + 0.5, y + (0.25 if down > up else -0.25) + 0.5
-    )
-    is_sure = all(
-        not np.isfinite(a + b) or differs_surely(samples, a, b)
-        for a, b in ((right, left), (down, up))
-    )
-    return Place(place.xy, place.bound, is_sure)
+    right, right_sure = compare(samples, clamped(y, x + 1), clamped(y, x - 1))
+    down, down_sure = compare(samples, clamped(y + 1, x), clamped(y - 1, x))
+    place = exact(x + (0.25 if right > 0 else -0.25) + 0.5, y + (0.25 if down > 0 else -0.25) + 0.5)
+    return Place(place.xy, place.bound, right_sure and down_sure)
 
 
 def parabola_step(

@@ -30,9 +30,11 @@ def simcc_step(vector: Floats, peak: int, refine: str, kernel: int) -> tuple[flo
     if refine == "log_parabola":
         place = log_parabola(Samples(vector[None]), 0, peak)
         return float(place.xy[0]) - peak, float(place.bound[0]), place.is_sure
-    # "dark": DARK in one dimension on bins blurred beyond both ends; NaN and Inf weigh nothing.
+    # "dark": DARK in one dimension, on bins blurred beyond both ends.
     matrix = blur_matrix(length, kernel, "zero", pad=1)[peak : peak + 3]
     bad = ~np.isfinite(vector)
+    if (bad & (matrix > 0).any(axis=0)).any():
+        return 0.0, 0.0, True  # a blur with a hole in it says nothing
     finite = np.where(bad, 0.0, vector)
     blurred = matrix @ finite
     error = ((kernel + 8) * UNIT) * (matrix @ np.abs(finite)) + 4 * kernel * TINY
@@ -59,7 +61,8 @@ def decode_simcc(
 ) -> BestPeaks:
     """Vectors [N, K, Wx] and [N, K, Hy] -> places in input pixels.
 
-    A vector without finite bins, or whose finite bins are all equal, says nothing: score 0.
+    A vector without finite bins says nothing, nor does one whose finite bins are all equal, unless
+    there is but one bin: score 0.
     """
     n, k = x.shape[:2]
     threshold = float(np.float32(threshold))
@@ -76,12 +79,16 @@ def decode_simcc(
     for index in np.ndindex(n, k):
         pair = [np.asarray(vectors[index], np.float64) for vectors in (x, y)]
         finite = [vector[np.isfinite(vector)] for vector in pair]
-        if any(len(values) == 0 or values.min() == values.max() for values in finite):
+        is_flat = [
+            len(all_bins) > 1 and np.ptp(values) == 0 if len(values) else True
+            for all_bins, values in zip(pair, finite, strict=True)
+        ]
+        if any(is_flat):
             continue
         tops = [float(values.max()) for values in finite]
         value = min(tops) if score == "min" else (tops[0] + tops[1]) / 2
         result.score[index] = value
-        result.score_bound[index] = 0.0 if score == "min" else UNIT * max(abs(value), TINY)
+        result.score_bound[index] = 0.0 if score == "min" else UNIT * abs(value) + TINY
         if abs(value - threshold) <= result.score_bound[index] and value != threshold:
             result.is_sure[index] = False
             continue
