@@ -48,9 +48,16 @@ PPF_HD void store(float* to, Vector vector) {
   std::memcpy(to, &vector, sizeof vector);
 }
 
-// A tile of one crop row, channel by channel and in source order, before normalisation. Room for a last group of four.
+// Colours that the horizontal blend works on at once.
+#ifdef __AVX2__
+constexpr int kGroup = 8;
+#else
+constexpr int kGroup = 4;
+#endif
+
+// A tile of one crop row, channel by channel and in source order, before normalisation. Room for a last whole group.
 struct Row {
-  float channel[3][kTile + 4];
+  float channel[3][kTile + kGroup];
 };
 
 // Writes the first `count` colours of a row to crop row v from column u on: normalised, in the target's order and type.
@@ -148,8 +155,9 @@ PPF_HD int byte_shift(int c) {
 
 // Where each column of a tile reads the blended row, and how far it is to the next sample.
 struct Columns {
-  int32_t offset[kTile + 4];  // of the left tap in floats; a last group of four is filled up with zeros
-  float fraction[kTile + 4];
+  int32_t offset[kTile + kGroup];  // of the left tap in floats; a last group is filled up with zeros
+  // Fractions, a copy for each channel, in the order in which blend_group() wants them.
+  float fraction[(kTile + kGroup) / kGroup][4][kGroup];
   int32_t left, right;  // first and one past the last source column, before any border rule
 };
 
@@ -159,31 +167,58 @@ bool place_columns(const FixedAffine& position, int first, int count, Columns& c
   columns.left = smaller(one_end.index, other_end.index);
   columns.right = larger(one_end.index, other_end.index) + 2;
   if (columns.right - columns.left > kBlendedPixels) return false;
-  for (int i = 0; i < count; ++i) {
-    const Tap tap = tap_at(start + position.x_along_u * i);
+  for (int i = 0; i < count + kGroup - 1; ++i) {
+    const Tap tap = tap_at(start + position.x_along_u * (i < count ? i : 0));
     columns.offset[i] = (tap.index - columns.left) * 3;
-    columns.fraction[i] = tap.fraction;
+    float* copies = columns.fraction[i / kGroup][i % 4] + i % kGroup / 4 * 4;
+    for (int c = 0; c < 4; ++c) copies[c] = tap.fraction;
   }
-  for (int i = count; i < count + 4; ++i) columns.offset[i] = 0;
-  for (int i = count; i < count + 4; ++i) columns.fraction[i] = 0.0f;
   return true;
 }
 
-PPF_HD Quad blend_column(const float* left, float t) {
-  const Quad from = load<Quad>(left), to = load<Quad>(left + 3);
-  return from + t * (to - from);
+#ifdef __AVX2__
+// Colours i and i + 4 of a group share a register: half the arithmetic, and the shuffles stay within its halves.
+typedef float Group __attribute__((vector_size(32)));
+
+PPF_HD Group load_colours(const float* line, const int32_t* offset) {
+  return __builtin_shufflevector(load<Quad>(line + offset[0]), load<Quad>(line + offset[4]), 0, 1, 2, 3, 4, 5, 6, 7);
 }
 
-// Four colours at a time, turned from one vector per colour into one per channel.
+// From four registers of colours to one per channel.
+PPF_HD void store_channels(Group a, Group b, Group c, Group d, Row& row, int i) {
+  const Group low_ab = __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
+  const Group low_cd = __builtin_shufflevector(c, d, 0, 8, 1, 9, 4, 12, 5, 13);
+  const Group high_ab = __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+  const Group high_cd = __builtin_shufflevector(c, d, 2, 10, 3, 11, 6, 14, 7, 15);
+  store(row.channel[0] + i, __builtin_shufflevector(low_ab, low_cd, 0, 1, 8, 9, 4, 5, 12, 13));
+  store(row.channel[1] + i, __builtin_shufflevector(low_ab, low_cd, 2, 3, 10, 11, 6, 7, 14, 15));
+  store(row.channel[2] + i, __builtin_shufflevector(high_ab, high_cd, 0, 1, 8, 9, 4, 5, 12, 13));
+}
+#else
+typedef Quad Group;
+
+PPF_HD Group load_colours(const float* line, const int32_t* offset) { return load<Quad>(line + offset[0]); }
+
+PPF_HD void store_channels(Group a, Group b, Group c, Group d, Row& row, int i) {
+  for (int channel = 0; channel < 3; ++channel) {
+    store(row.channel[channel] + i, Quad{a[channel], b[channel], c[channel], d[channel]});
+  }
+}
+#endif
+
+PPF_HD Group blend_colours(const float* line, const int32_t* offset, const float* fraction) {
+  const Group from = load_colours(line, offset), to = load_colours(line + 3, offset);
+  return from + load<Group>(fraction) * (to - from);
+}
+
+// A group of colours at a time, turned from a vector per colour into one per channel.
 PPF_HD void blend_columns(const float* blended, const Columns& columns, int count, Row& row) {
-  for (int i = 0; i < count; i += 4) {
-    const Quad a = blend_column(blended + columns.offset[i], columns.fraction[i]);
-    const Quad b = blend_column(blended + columns.offset[i + 1], columns.fraction[i + 1]);
-    const Quad c = blend_column(blended + columns.offset[i + 2], columns.fraction[i + 2]);
-    const Quad d = blend_column(blended + columns.offset[i + 3], columns.fraction[i + 3]);
-    for (int channel = 0; channel < 3; ++channel) {
-      store(row.channel[channel] + i, Quad{a[channel], b[channel], c[channel], d[channel]});
-    }
+  for (int i = 0; i < count; i += kGroup) {
+    const int32_t* offset = columns.offset + i;
+    const auto& fraction = columns.fraction[i / kGroup];
+    store_channels(blend_colours(blended, offset, fraction[0]), blend_colours(blended, offset + 1, fraction[1]),
+                   blend_colours(blended, offset + 2, fraction[2]), blend_colours(blended, offset + 3, fraction[3]),
+                   row, i);
   }
 }
 

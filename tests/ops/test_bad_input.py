@@ -8,7 +8,6 @@ one thing wrong. `REFUSED` must raise, `FINE` must not, `EITHER` may do both; no
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from pyposefast import ops
 from pyposefast.errors import DeviceMismatchError, InputError, InputTypeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from conftest import Device
@@ -120,30 +120,8 @@ def numpy_arrays(value: Any) -> Iterator[Any]:
         yield value
 
 
-def outcome(call: Callable[..., Any], arguments: dict[str, Any]) -> Exception | None:
-    """Make the call; None when it went well. No input may have changed either way."""
-    before = [array.tobytes() for array in numpy_arrays(list(arguments.values()))]
-    arguments = dict(arguments)
-    first = arguments.pop(next(iter(arguments)))
-    error: Exception | None = None
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            if call is ops.decode_simcc:
-                call(first, arguments.pop("y"), **arguments)
-            elif call is ops.average_flip:
-                call(first, arguments.pop("flipped"), **arguments)
-            elif call is ops.scale_affines:
-                call(first, arguments.pop("scales"), **arguments)
-            elif call is ops.axis_affines:
-                call(first, arguments.pop("ends"), **arguments)
-            elif call in (ops.crop_images, ops.transform_points):
-                call(first, arguments.pop("affines"), **arguments)
-            else:
-                call(first, **arguments)
-        except (InputError, InputTypeError) as typed:
-            error = typed
-    return error, before
+def bytes_of(arguments: dict[str, Any]) -> list[bytes]:
+    return [array.tobytes() for array in numpy_arrays(list(arguments.values()))]
 
 
 # ---- what can be wrong with an array -------------------------------------------------------------
@@ -255,7 +233,7 @@ def bad_scalars(argument: str, wrong: list[Any], fine: list[Any]) -> Iterator[Ca
     for value in fine:
         yield argument, repr(value), value, FINE
     for thing in ("x", None, [], {}, 1j, object()):
-        if thing not in fine:
+        if not any(thing is accepted for accepted in fine):
             yield argument, f"a {type(thing).__name__}", thing, REFUSED
 
 
@@ -408,8 +386,8 @@ def cases_of_crop() -> Iterator[Case]:
     for name in ("source", "output", "layout", "border", "yuv"):
         yield from bad_choices(name)
     yield "output", "grey of colour", "grey", REFUSED
-    for dtype in ("int8", "float64", "x", None, 3, [], np.float32, np.dtype("float32")):
-        yield "dtype", repr(dtype), dtype, EITHER if dtype in (np.float32, "x") else REFUSED
+    for dtype in ("int8", "float64", "x", None, 3, []):
+        yield "dtype", repr(dtype), dtype, REFUSED
     for shape in ((3, 3, 8, 5), (2, 3, 8, 6), (3, 8, 6, 3), (3, 3, 8, 6, 1), ()):
         yield "out", f"shape {shape}", np.zeros(shape, F32), REFUSED
     for other in ("float64", "int32", ">f4", "O"):
@@ -541,16 +519,22 @@ def test_one_thing_wrong(call: str, argument: str, what: str, value: Any, verdic
     arguments = make_arguments()
     name = argument.partition("[")[0]
     arguments = {**arguments, name: value}
-    error, before = outcome(function, arguments)
-    after = [array.tobytes() for array in numpy_arrays(list(arguments.values()))]
-    if error is not None or name != "out":
-        assert before == after, "an input was changed"
+    before = bytes_of(arguments)
+    error: InputError | InputTypeError | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            function(**arguments)
+        except (InputError, InputTypeError) as typed:
+            error = typed
+    if error is None:
+        arguments.pop("out", None)  # filled, as asked for
+    assert bytes_of(arguments) == before[: len(bytes_of(arguments))], "an input was changed"
     if verdict == REFUSED:
         assert error is not None, f"{what} was accepted"
     if verdict == FINE:
         assert error is None, str(error)
     if error is not None:
-        assert isinstance(error, (InputError, InputTypeError))
         assert error.argument.startswith(argument), str(error)
         assert str(error).startswith(f"{error.argument}: expected ")
         assert error.code.startswith("PF-IN-")
@@ -626,10 +610,7 @@ def test_mixed_devices(call: str, argument: str, moved: str) -> None:
     name = next(iter(arguments)) if moved == "the first" else argument
     arguments[name] = emulated(arguments[name])
     with pytest.raises(DeviceMismatchError) as caught:
-        outcome(function, arguments)
-        error, _ = outcome(function, arguments)
-        assert error is not None
-        raise error
+        function(**arguments)
     assert "cuda:0" in str(caught.value)
     assert "on the CPU" in str(caught.value)
 
@@ -751,12 +732,14 @@ def test_what_counts_as_an_array(tmp_path: Path) -> None:
         mapped,
         np.memmap(tmp_path / "maps", F32, "r", shape=maps.shape),
         read_only(maps),
-        bytearray(maps.tobytes())
-        and np.frombuffer(bytearray(maps.tobytes()), F32).reshape(maps.shape),
+        np.frombuffer(bytearray(maps.tobytes()), F32).reshape(maps.shape),
     ):
         got = ops.best_peaks(same, refine="dark")
         assert type(got.xy) is np.ndarray
         assert got.xy.tobytes() == expected.xy.tobytes()
+    # An exporter of which no second can be made gets NumPy arrays.
+    got = ops.best_peaks(Exported(maps), refine="dark")
+    assert got.xy.tobytes() == expected.xy.tobytes()
     image, affines = arrays()["image"], arrays()["affines"]
     crops = ops.crop_images(image, affines, size=(8, 6))
     same_crops = ops.crop_images(memoryview(image), affines.tolist(), size=(8, 6))
