@@ -114,22 +114,24 @@ format: $(VENV)/.extra-dev  ## rewrite Python and C++ sources the way `make lint
 tidy: $(VENV)/.extra-dev native  ## clang-tidy over csrc; slow, so not part of lint
 	run-clang-tidy.py -quiet -p build/emulated '$(CURDIR)/csrc/.*\.cpp$$'
 
-# The op tests run on the sanitized kernels too: Python is not instrumented, so the sanitizer is loaded before it, and
-# leaks, which Python has at its end, are not looked for.
-sanitizer = LD_PRELOAD="$$($(or $(CXX),c++) -print-file-name=$1)" PYPOSEFAST_EMULATED=build/$2 PYTHONMALLOC=malloc
+# The op tests run on the sanitized kernels too. Python is not instrumented, so the sanitizer is loaded before it, with
+# the C++ library whose exceptions it watches; leaks, which Python has at its end, are not looked for. What a sanitizer
+# says just before it ends the process must not be caught by pytest.
+sanitized_pytest = LD_PRELOAD="$$($(CXX) -print-file-name=$1) $$($(CXX) -print-file-name=libstdc++.so)" \
+	PYTHONMALLOC=malloc PYPOSEFAST_EMULATED=build/$2 $3 python -m pytest --capture=sys $(SANITIZED_TESTS)
 
 asan: $(VENV)/.extra-test  ## native tests and op tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(CMAKE) -B build/asan -DPYPOSEFAST_TESTS=ON -DPYPOSEFAST_SANITIZE=address
 	cmake --build build/asan
 	ctest --test-dir build/asan --output-on-failure
-	$(call sanitizer,libasan.so,asan) ASAN_OPTIONS=detect_leaks=0 python -m pytest $(SANITIZED_TESTS)
+	$(call sanitized_pytest,libasan.so,asan,ASAN_OPTIONS=detect_leaks=0)
 
 # ThreadSanitizer wants its shadow memory at fixed addresses, which the randomised ones of newer kernels overlap.
 tsan: $(VENV)/.extra-test  ## native tests and op tests under ThreadSanitizer
 	$(CMAKE) -B build/tsan -DPYPOSEFAST_TESTS=ON -DPYPOSEFAST_SANITIZE=thread
 	cmake --build build/tsan
 	setarch --addr-no-randomize ctest --test-dir build/tsan --output-on-failure
-	$(call sanitizer,libtsan.so,tsan) setarch --addr-no-randomize python -m pytest $(SANITIZED_TESTS)
+	$(call sanitized_pytest,libtsan.so,tsan,TSAN_OPTIONS=halt_on_error=1 setarch --addr-no-randomize)
 
 # The result has to import on a machine without a driver too. `-S` keeps the editable install of .venv out of the way.
 cuda: $(VENV)/.built-$(CUDA)  ## compile the kernels with nvcc (CUDA_ARCHITECTURES=80-real), GPU or not
@@ -152,9 +154,10 @@ SMOKE_TEST = import numpy; from pyposefast import _C, ops; \
 without-kernels:  ## run `make test` in a copy of the tree that has no kernels/: the CPU build must not need it
 	mkdir -p build/without-kernels
 	find build/without-kernels -mindepth 1 -maxdepth 1 -not -name .venv -not -name build -exec rm -rf {} +
-	git ls-files -z --cached --others --exclude-standard \
-		| tar --create --null --files-from=- --ignore-failed-read --anchored --exclude=kernels \
+	git ls-files -z --cached --others --exclude-standard | grep --null-data --invert-match '^kernels/' \
+		| tar --create --null --files-from=- --ignore-failed-read \
 		| tar --extract --directory=build/without-kernels
+	test ! -e build/without-kernels/kernels
 	$(MAKE) -C build/without-kernels test VENV=.venv CUDA=OFF
 
 bench: $(VENV)/.extra-test  ## run every benchmark: ours and the usual way, side by side

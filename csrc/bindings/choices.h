@@ -12,11 +12,11 @@ namespace ppf::bindings {
 template <class Enum>
 Enum choose(const char* argument, const std::string& word,
             std::initializer_list<std::pair<const char*, Enum>> choices) {
-  std::string names;
   for (const auto& choice : choices) {
     if (word == choice.first) return choice.second;
-    names += (names.empty() ? "" : ", ") + std::string(choice.first);
   }
+  std::string names;
+  for (const auto& choice : choices) names += (names.empty() ? "" : ", ") + std::string(choice.first);
   throw InputError(argument, "one of " + names, "\"" + word + "\"");
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "core/lanes.h"
 #include "core/peaks.h"
 
 namespace ppf {
@@ -12,7 +13,8 @@ constexpr int kPatch = 5;                            // blurred samples per side
 constexpr int kMaxLine = kMaxKernel + kPatch - 1;    // samples of one row that they read
 constexpr float kFlat = 1e-10f;                      // DARK clamps here before the logarithm
 constexpr float kUdpLow = 0.001f, kUdpHigh = 50.0f;  // and UDP-DARK to this interval
-constexpr float kLongestStep = 2.0f;                 // a longer step leaves the samples it was fitted to
+constexpr float kLargest = 3.4028235e38f;
+constexpr float kLongestStep = 2.0f;  // a longer step leaves the samples it was fitted to
 
 // The sample as the border rule of the spec shows it: mirrored (UDP-DARK) or zero outside.
 template <class T>
@@ -21,16 +23,25 @@ PPF_HD float blur_tap(const Map<T>& map, bool mirrored, int y, int x) {
   return map.contains(y, x) ? map.value(y, x) : 0.0f;
 }
 
+// Copies `length` samples of row y from column x on.
+template <class T>
+PPF_HD void load_line(const Map<T>& map, bool mirrored, int y, int x, int length, float* line) {
+  const bool is_inside = y >= 0 && y < map.height && x >= 0 && x + length <= map.width;
+  if (is_inside && map.stride_x == 1 && !map.logits) {
+    const T* samples = map.data + y * map.stride_y + x;
+    for (int i = 0; i < length; ++i) line[i] = to_float(samples[i]);
+  } else {
+    for (int i = 0; i < length; ++i) line[i] = blur_tap(map, mirrored, y, x + i);
+  }
+}
+
 // Logarithm of a blurred sample after the rule's clamp. NaN when the blur met a sample that is not finite: every test
 // of taylor_step then fails.
 PPF_HD float log_of_blurred(float blurred, bool udp) {
-  if (!is_finite(blurred)) return kNan;
-  if (udp) {
-    blurred = blurred < kUdpLow ? kUdpLow : (blurred > kUdpHigh ? kUdpHigh : blurred);
-  } else if (blurred < kFlat) {
-    blurred = kFlat;
-  }
-  return log_of(blurred);
+  const float low = udp ? kUdpLow : kFlat, high = udp ? kUdpHigh : kLargest;
+  float clamped = blurred > low ? blurred : low;
+  clamped = clamped < high ? clamped : high;
+  return is_finite(blurred) ? log_of(clamped) : kNan;
 }
 
 // Solves H step = -gradient. False when the surface is not a hilltop there, or the step leaves the fitted samples.
@@ -76,12 +87,15 @@ template <class T>
 PPF_HD Place refine_from_blurred(const PeakSpec& spec, const Map<T>& map, const float blurred[kPatch][kPatch], int py,
                                  int px) {
   const bool udp = spec.refine == Refine::kUdpDark;
+  float all[kPatch * kPatch];  // in one loop, so that a vector unit takes several at once
+  const float* samples = blurred[0];
+  for (int i = 0; i < kPatch * kPatch; ++i) all[i] = log_of_blurred(samples[i], udp);
   float logs[kPatch][kPatch];
   for (int i = 0; i < kPatch; ++i) {
     for (int j = 0; j < kPatch; ++j) {
       const int row = udp ? clamp_to(py + i - 2, 0, map.height - 1) - py + 2 : i;
       const int column = udp ? clamp_to(px + j - 2, 0, map.width - 1) - px + 2 : j;
-      logs[i][j] = log_of_blurred(blurred[row][column], udp);
+      logs[i][j] = all[row * kPatch + column];
     }
   }
   Place step{0.0f, 0.0f};
@@ -94,25 +108,23 @@ template <class T>
 PPF_HD void blur_patch(const PeakSpec& spec, const Map<T>& map, int py, int px, float blurred[kPatch][kPatch]) {
   const int radius = spec.kernel / 2, line_length = spec.kernel + kPatch - 1;
   const bool mirrored = spec.refine == Refine::kUdpDark;
-  // Three lanes more than the patch is wide: the row sums are then one full vector.
-  constexpr int kLanes = 8;
-  float sums[kPatch][kLanes] = {};
-  float line[kMaxLine + kLanes] = {};
+  Lanes sums[kPatch];  // three lanes more than the patch is wide
+  float line[kMaxLine + kLaneCount] = {};
   for (int i = 0; i < line_length; ++i) {
-    const int y = py - radius - 2 + i;
-    for (int j = 0; j < line_length; ++j) line[j] = blur_tap(map, mirrored, y, px - radius - 2 + j);
-    float row[kLanes] = {};
-    for (int t = 0; t < spec.kernel; ++t) {
-      for (int lane = 0; lane < kLanes; ++lane) row[lane] += spec.weights[t] * line[t + lane];
-    }
+    load_line(map, mirrored, py - radius - 2 + i, px - radius - 2, line_length, line);
+    Lanes row;
+    for (int t = 0; t < spec.kernel; ++t) row.add(spec.weights[t], line + t);
+    float row_sums[kLaneCount];
+    row.store(row_sums);
     for (int r = 0; r < kPatch; ++r) {
       const int t = i - r;  // which tap of blurred row r this source row is
-      if (t < 0 || t >= spec.kernel) continue;
-      for (int lane = 0; lane < kLanes; ++lane) sums[r][lane] += spec.weights[t] * row[lane];
+      if (t >= 0 && t < spec.kernel) sums[r].add(spec.weights[t], row_sums);
     }
   }
   for (int r = 0; r < kPatch; ++r) {
-    for (int c = 0; c < kPatch; ++c) blurred[r][c] = sums[r][c];
+    float row_sums[kLaneCount];
+    sums[r].store(row_sums);
+    for (int c = 0; c < kPatch; ++c) blurred[r][c] = row_sums[c];
   }
 }
 

@@ -48,11 +48,12 @@ PPF_HD float simcc_step(const SimccSpec& spec, const float blurred[3]) {
 // The blurred bins before, at and after `peak`; summed in ascending order.
 template <class T>
 PPF_HD void blur_bins(const SimccSpec& spec, const Map<T>& vector, int peak, float blurred[3]) {
-  const int radius = spec.kernel / 2;
-  for (int i = 0; i < 3; ++i) blurred[i] = 0.0f;
-  for (int t = 0; t < spec.kernel; ++t) {
-    for (int i = 0; i < 3; ++i) blurred[i] += spec.weights[t] * blur_tap(vector, false, 0, peak - 1 + i + t - radius);
-  }
+  float line[kMaxKernel + kLaneCount] = {}, values[kLaneCount];
+  load_line(vector, false, 0, peak - 1 - spec.kernel / 2, spec.kernel + 2, line);
+  Lanes sums;
+  for (int t = 0; t < spec.kernel; ++t) sums.add(spec.weights[t], line + t);
+  sums.store(values);
+  for (int i = 0; i < 3; ++i) blurred[i] = values[i];
 }
 
 // Sub-bin place of the peak, in bins.

@@ -52,19 +52,20 @@ void widen(Extremes<T>& extremes, const T* samples, int64_t count) {
   extremes.magnitude = magnitude;
 }
 
-// Index of the first sample with these bits, or `count`.
+// Samples that are looked through at once: few enough for a 16-bit index.
+constexpr int kBlock = 512;
+
+// Index of the first of up to kBlock samples with these bits, or `count`.
 template <class T>
-int64_t first_equal(const T* samples, int64_t count, typename Raw<T>::Value wanted) {
-  constexpr int kBlock = 128;
+int first_equal(const T* samples, int count, typename Raw<T>::Value wanted) {
   const auto* bits = reinterpret_cast<const typename Raw<T>::Bits*>(samples);
-  int64_t i = 0;
-  for (; i + kBlock <= count; i += kBlock) {
-    typename Raw<T>::Value found = 0;
-    for (int j = 0; j < kBlock; ++j) found |= static_cast<typename Raw<T>::Value>(bits[i + j] == wanted);
-    if (found != 0) break;
+  const auto none = static_cast<typename Raw<T>::Value>(count);
+  auto first = none;
+  for (int i = 0; i < count; ++i) {
+    const auto here = bits[i] == wanted ? static_cast<typename Raw<T>::Value>(i) : none;
+    first = here < first ? here : first;
   }
-  while (i < count && bits[i] != wanted) ++i;
-  return i;
+  return first;
 }
 
 struct Best {
@@ -105,21 +106,29 @@ Extremes<T> extremes_of(const Map<T>& map) {
 template <class T>
 Best scan(const Map<T>& map) {
   if (map.stride_x != 1) return scan_slowly(map);
-  const Extremes<T> extremes = extremes_of(map);
-  if (!extremes.decides()) return scan_slowly(map);
-  Best best;
-  if (map.stride_y == map.width) {
-    best.index =
-        static_cast<int32_t>(first_equal(map.data, static_cast<int64_t>(map.height) * map.width, extremes.largest));
-  } else {
-    int y = 0;
-    int64_t x = map.width;
-    for (; y < map.height && x == map.width; ++y)
-      x = first_equal(map.data + y * map.stride_y, map.width, extremes.largest);
-    best.index = static_cast<int32_t>((y - 1) * map.width + x);
+  const bool is_one_row = map.stride_y == map.width;
+  const int rows = is_one_row ? 1 : map.height;
+  const int length = is_one_row ? map.height * map.width : map.width;
+  Extremes<T> all;
+  const T* winner = map.data;  // the first block that holds the largest sample
+  int winner_index = 0, winner_count = 0;
+  for (int y = 0; y < rows; ++y) {
+    for (int x = 0; x < length; x += kBlock) {
+      const T* samples = map.data + y * map.stride_y + x;
+      const int count = smaller(kBlock, length - x);
+      Extremes<T> block;
+      widen(block, samples, count);
+      all.magnitude = block.magnitude > all.magnitude ? block.magnitude : all.magnitude;
+      if (winner_count > 0 && block.largest <= all.largest) continue;
+      all.largest = block.largest;
+      winner = samples;
+      winner_index = y * length + x;
+      winner_count = count;
+    }
   }
-  best.key = map.key(best.index / map.width, best.index % map.width);
-  return best;
+  if (!all.decides()) return scan_slowly(map);
+  const int within = first_equal(winner, winner_count, all.largest);
+  return {order_key(to_float(winner[within])), winner_index + within, 0};
 }
 
 // Maps that lie channel by channel in memory (NHWC): kLanes channels at a time, since reading one alone would fetch

@@ -1,6 +1,7 @@
 #include "core/peaks.h"
 
 #include <cmath>
+#include <cstdlib>
 
 #include "core/blur.h"
 #include "loops/loops.h"
@@ -16,15 +17,14 @@ namespace {
 // OpenCV's Gaussian for a kernel size alone, which is what the published decoders were measured with.
 void fill_gaussian(int kernel, float* weights) {
   const double sigma = 0.3 * ((kernel - 1) * 0.5 - 1.0) + 0.8;
+  const int radius = kernel / 2;
+  double half[kMaxKernel / 2 + 1];  // from the middle outwards
   double total = 0.0;
-  for (int t = 0; t < kernel; ++t) {
-    const double distance = t - kernel / 2;
-    total += std::exp(-distance * distance / (2.0 * sigma * sigma));
+  for (int distance = 0; distance <= radius; ++distance) {
+    half[distance] = std::exp(-distance * distance / (2.0 * sigma * sigma));
+    total += distance == 0 ? half[0] : 2.0 * half[distance];
   }
-  for (int t = 0; t < kernel; ++t) {
-    const double distance = t - kernel / 2;
-    weights[t] = static_cast<float>(std::exp(-distance * distance / (2.0 * sigma * sigma)) / total);
-  }
+  for (int t = 0; t < kernel; ++t) weights[t] = static_cast<float>(half[std::abs(t - radius)] / total);
 }
 
 void check_kernel(int kernel) {
@@ -86,7 +86,7 @@ PeakSpec peak_spec(Refine refine, float threshold, bool logits, int kernel, floa
   spec.kernel = refine == Refine::kSecondPeak ? kSecondPeakTaps : kernel;
   spec.offset_scale = offset_scale;
   check_kernel(spec.kernel);
-  fill_gaussian(spec.kernel, spec.weights);
+  if (reads_blurred(refine) || refine == Refine::kSecondPeak) fill_gaussian(spec.kernel, spec.weights);
   return spec;
 }
 

@@ -95,9 +95,11 @@ def best_peaks(
     score = home.empty((n, k), "float32")
     count = home.empty((n, k), "int32")
     masked = home.empty((n, k), "int32")
-    words = _C.best_peaks_scratch(
-        refine, n, k, height, width, threads=threads, is_cuda=home.device_kind == "cuda"
-    )
+    words = 0
+    if refine == "second_peak":  # the one rule that wants memory of its own
+        words = _C.best_peaks_scratch(
+            refine, n, k, height, width, threads=threads, is_cuda=home.device_kind == "cuda"
+        )
     _C.best_peaks(
         maps,
         offsets,

@@ -1,0 +1,35 @@
+// Eight sums that advance side by side, as one vector where there are vectors. Written as a loop over eight floats, GCC
+// vectorises the loop around it instead and adds up each register in order, at a quarter of the speed.
+#pragma once
+
+#include "core/host_device.h"
+
+namespace ppf {
+
+constexpr int kLaneCount = 8;
+
+struct Lanes {
+#if defined(__CUDACC__)
+  float value[kLaneCount] = {};
+#else
+  typedef float Vector __attribute__((vector_size(4 * kLaneCount)));
+  Vector value = {};
+#endif
+
+  // Lane i takes in weight * from[i].
+  PPF_HD void add(float weight, const float* from) {
+#if defined(__CUDACC__)
+    for (int i = 0; i < kLaneCount; ++i) value[i] += weight * from[i];
+#else
+    Vector vector;
+    __builtin_memcpy(&vector, from, sizeof vector);
+    value += weight * vector;
+#endif
+  }
+
+  PPF_HD void store(float* to) const {
+    for (int i = 0; i < kLaneCount; ++i) to[i] = value[i];
+  }
+};
+
+}  // namespace ppf
