@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 import numpy as np
 
+from pyposefast import _C
 from pyposefast.errors import DeviceMismatchError, InputTypeError
 
 # Any object with the buffer protocol, `__dlpack__` or `__cuda_array_interface__`: these have no
@@ -157,8 +158,8 @@ def shape_of(array: Array, argument: str) -> tuple[int, ...]:
         if type(shape) is tuple:
             return cast("tuple[int, ...]", shape)
         return tuple(int(size) for size in shape)
-    except AttributeError:
-        return _buffer_of(array, argument).shape or ()
+    except AttributeError:  # all that is known of it are the protocols it follows
+        return _C.describe_array(array, argument)["shape"]
     except (TypeError, ValueError) as error:
         raise _not_an_array(array, argument, error) from error
 
@@ -171,7 +172,7 @@ def dtype_of(array: Array, argument: str) -> DType:
     """
     dtype = getattr(array, "dtype", None)
     if dtype is None:
-        dtype = np.asarray(_buffer_of(array, argument)).dtype
+        dtype = np.dtype(_C.describe_array(array, argument)["dtype"])
     if isinstance(dtype, np.dtype):
         name = _NAMES.get(dtype) or str(dtype)
     else:

@@ -9,6 +9,7 @@ emulator in five orders: what depends on which thread comes first is a race.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import importlib.util
 import os
@@ -110,15 +111,14 @@ def emulation(order: str = "ascending") -> Iterator[Device]:
 
 def _memory_of(host: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], int]:
     """The bytes that an array lies in, and where among them its first element is."""
-    low, high = np.lib.array_utils.byte_bounds(host)
-    pointer = host.__array_interface__["data"][0]
-    count = max(high - low, 1)
-    around = np.empty(count, np.uint8)
+    reaches = [(size - 1) * stride for size, stride in zip(host.shape, host.strides, strict=True)]
+    before = -sum(reach for reach in reaches if reach < 0) if host.size else 0
+    after = sum(reach for reach in reaches if reach > 0) + host.itemsize if host.size else 1
+    memory = np.empty(before + after, np.uint8)
     if host.size:
-        import ctypes
-
-        ctypes.memmove(around.ctypes.data, low, high - low)
-    return around, pointer - low
+        first = host.__array_interface__["data"][0]
+        ctypes.memmove(memory.ctypes.data, first - before, before + after)
+    return memory, before
 
 
 def cuda_device() -> Device:

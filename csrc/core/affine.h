@@ -223,13 +223,16 @@ PPF_HD bool write_region_affine(const AffineSpec& spec, const RegionSource& sour
     region.cosine = cos(spec.angle_rad(p));
     region.sine = sin(spec.angle_rad(p));
   }
-  const bool usable = is_usable(region);
+  const bool is_region = is_usable(region);
   fit_region(spec, region);
   const bool mirror = spec.mirror.data != nullptr && spec.mirror(p) != 0;
   Affine affine = affine_of(region, spec.height, spec.width, spec.alignment, mirror);
-  if (!usable) affine = no_affine();
+  Affine inverse = inverse_of(affine);
+  // A region can be so thin that its scale is infinite.
+  const bool usable = is_region && is_finite(inverse.a);
+  if (!usable) affine = inverse = no_affine();
   store_affine(affines, p, affine);
-  store_affine(inverses, p, inverse_of(affine));
+  store_affine(inverses, p, inverse);
   return usable;
 }
 

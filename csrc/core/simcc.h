@@ -86,7 +86,7 @@ PPF_HD void write_simcc(const SimccSpec& spec, const Map<T>& x, const Map<T>& y,
   if (best_x.key == kNever || best_y.key == kNever || best_x.is_flat || best_y.is_flat) return;
   const float score_x = value_of_key(best_x.key), score_y = value_of_key(best_y.key);
   const float score =
-      spec.score == SimccScore::kMean ? 0.5f * (score_x + score_y) : (score_y < score_x ? score_y : score_x);
+      spec.score == SimccScore::kMean ? 0.5f * score_x + 0.5f * score_y : (score_y < score_x ? score_y : score_x);
   out.score[index] = score;
   if (!(score > spec.threshold)) return;
   out.count[index] = 1;

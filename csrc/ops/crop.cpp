@@ -1,5 +1,6 @@
 #include "core/crop.h"
 
+#include <cmath>
 #include <cstdio>
 
 #include "loops/loops.h"
@@ -35,6 +36,25 @@ std::string text_of(const AffineSpec& spec, const RegionSource& source, int64_t 
   return source.second.data == nullptr ? first : first + " with " + text_of(source.second[p]);
 }
 
+bool is_sane(const View<const double, 1>& row) {
+  constexpr double kFar = 1 << 29;
+  for (int64_t i = 0; i < row.size[0]; ++i) {
+    if (!(std::fabs(row(i)) < kFar)) return false;
+  }
+  return true;
+}
+
+// Which of the arguments that describe region p is at fault.
+std::string culprit(const AffineSpec& spec, const RegionSource& source, const std::string& argument, int64_t p) {
+  if (spec.kind == RegionKind::kJoint) return item(argument, p / source.points.size[1]);
+  if (is_sane(source.first[p])) {
+    if (spec.angle_rad.data != nullptr && !is_finite(spec.angle_rad(p))) return item("angle_rad", p);
+    if (spec.kind == RegionKind::kScale) return item("scales", p);
+    if (spec.kind == RegionKind::kAxis) return item("ends", p);
+  }
+  return item(argument, p);
+}
+
 // Inverts all affines, and raises for one that cannot be used.
 void invert(const View<const double, 3>& affines, const View<double, 3>& inverses, int height, int width) {
   for (int64_t p = 0; p < affines.size[0]; ++p) {
@@ -67,8 +87,7 @@ void region_affines(const AffineSpec& spec, const RegionSource& source, const Vi
       [&] {
         for (int64_t p = 0; p < affines.size[0]; ++p) {
           if (write_region_affine(spec, source, p, affines, inverses)) continue;
-          const int64_t row = spec.kind == RegionKind::kJoint ? p / source.points.size[1] : p;
-          throw InputError(item(argument, row), "finite numbers and an area above 0, within 2^29 px",
+          throw InputError(culprit(spec, source, argument, p), "finite numbers and an area above 0, within 2^29 px",
                            text_of(spec, source, p),
                            spec.kind == RegionKind::kBox ? "a box is x1, y1, x2, y2 with x1 < x2 and y1 < y2" : "");
         }

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from pyposefast import _C
+from pyposefast import _C, arguments
 from pyposefast.arrays import Array, DType, Home, home_of, shape_of
-from pyposefast.errors import InputError, InputTypeError
+from pyposefast.errors import DeviceMismatchError, InputError, InputTypeError
 
 Alignment = Literal["half_pixel", "corner", "udp"]
 Fit = Literal["expand", "stretch"]
 Source = Literal["rgb", "bgr", "grey", "nv12"]
 Yuv = Literal["bt601", "bt709", "bt601_full", "bt709_full"]
+_LARGEST_FACTOR = 1e6  # on the sides of a region
 PerChannel = float | Sequence[float]
 Plane = Array | Sequence[Array]
 
@@ -89,18 +90,28 @@ def crop_images(
         InputTypeError: an argument has the wrong dtype or is no array.
     """
     planes, chroma, is_batch = _planes(images, source)
-    home = _home_of_results(
-        out, planes[0] if planes else affines, "images" if planes else "affines"
-    )
+    first, name = (planes[0], "images") if planes else (affines, "affines")
+    home = _home_of_results(out, first, name)
     matrices = _float64(affines, "affines", home)
     count = _rows(matrices, "affines", (2, 3))
-    height, width = _size(size)
-    channels = 1 if output == "grey" else 3
-    is_nhwc = _choice(layout, "layout", ("nchw", "nhwc")) == "nhwc"
+    height, width = arguments.crop_size(size)
+    channels = 1 if arguments.word(output, "output", ("rgb", "bgr", "grey")) == "grey" else 3
+    is_nhwc = arguments.word(layout, "layout", ("nchw", "nhwc")) == "nhwc"
+    arguments.word(dtype, "dtype", ("uint8", "float16", "float32"))
     shape = (count, height, width, channels) if is_nhwc else (count, channels, height, width)
-    pixels = home.empty(shape, dtype) if out is None else out
+    settings: dict[str, Any] = {
+        "output": output,
+        "is_nhwc": is_nhwc,
+        "mean": arguments.per_channel(mean, "mean", channels),
+        "std": arguments.per_channel(std, "std", channels, arguments.FLOAT32_TINY),
+        "border": arguments.word(border, "border", ("constant", "replicate")),
+        "fill": arguments.per_channel(fill, "fill", channels),
+        "yuv": arguments.word(yuv, "yuv", get_args(Yuv)),
+        "threads": arguments.threads(threads),
+    }
     if out is not None and shape_of(out, "out") != shape:
         raise InputError("out", f"shape {shape}", str(shape_of(out, "out")))
+    pixels = home.empty(shape, dtype) if out is None else out
     inverse = home.empty((count, 2, 3), "float64")
     if image_index is not None and home.device_kind == "cpu":
         image_index = _int32(image_index, "image_index")
@@ -113,15 +124,8 @@ def crop_images(
         pixels,
         inverse,
         source=source,
-        output=output,
-        is_nhwc=is_nhwc,
-        mean=_per_channel(mean, "mean", channels),
-        std=_per_channel(std, "std", channels),
-        border=border,
-        fill=_per_channel(fill, "fill", channels),
-        yuv=yuv,
-        threads=threads,
         stream=home.stream,
+        **settings,
     )
     return Crops(pixels, inverse)
 
@@ -201,7 +205,7 @@ def scale_affines(
     return _affines(
         home,
         (middle, sides),
-        "scales",
+        "centres",
         "scale",
         size,
         padding=padding,
@@ -243,8 +247,8 @@ def joint_affines(
         "joint",
         size,
         alignment=alignment,
-        reach=sigma,
-        reference=reference,
+        reach=arguments.number(sigma, "sigma", arguments.FLOAT32_TINY, _LARGEST_FACTOR),
+        reference=_joints(reference, shape_of(joints, "points")[1]),
     )
 
 
@@ -268,6 +272,7 @@ def axis_affines(
     home = home_of(starts, "starts")
     origin, tip = _float64(starts, "starts", home), _float64(ends, "ends", home)
     _rows(tip, "ends", (2,), _rows(origin, "starts", (2,)))
+    reach = arguments.number(reach, "reach", arguments.FLOAT32_TINY, _LARGEST_FACTOR)
     return _affines(home, (origin, tip), "starts", "axis", size, alignment=alignment, reach=reach)
 
 
@@ -289,7 +294,7 @@ def letterbox_affines(
     home = home_of(image_sizes, "image_sizes")
     sizes = _float64(image_sizes, "image_sizes", home)
     _rows(sizes, "image_sizes", (2,))
-    is_top_left = _choice(anchor, "anchor", ("centre", "top_left")) == "top_left"
+    is_top_left = arguments.word(anchor, "anchor", ("centre", "top_left")) == "top_left"
     return _affines(
         home,
         (sizes,),
@@ -343,13 +348,17 @@ def _affines(
 ) -> Affines:
     shape = shape_of(source[0], argument)
     count = shape[0] * shape[1] if kind == "joint" else shape[0]
-    height, width = _size(size)
+    height, width = arguments.crop_size(size)
+    padding = arguments.number(padding, "padding", arguments.FLOAT32_TINY, _LARGEST_FACTOR)
+    unit_px = arguments.number(unit_px, "unit_px", arguments.FLOAT32_TINY, _LARGEST_FACTOR)
+    arguments.word(fit, "fit", get_args(Fit))
+    arguments.word(alignment, "alignment", get_args(Alignment))
     if angle_rad is not None:
         angle_rad = _float64(angle_rad, "angle_rad", home)
         _rows(angle_rad, "angle_rad", (), count)
     if mirror is not None:
         if home.device_kind == "cpu":
-            mirror = np.ascontiguousarray(mirror, dtype=np.uint8)
+            mirror = _booleans(mirror, "mirror")
         _rows(mirror, "mirror", (), count)
     affine = home.empty((count, 2, 3), "float64")
     inverse = home.empty((count, 2, 3), "float64")
@@ -378,7 +387,7 @@ def _affines(
 
 def _planes(images: object, source: Source) -> tuple[list[Array], list[Array], bool]:
     """Images as lists of planes (and of chroma planes), and whether the one entry is a batch."""
-    _choice(source, "source", ("rgb", "bgr", "grey", "nv12"))
+    arguments.word(source, "source", ("rgb", "bgr", "grey", "nv12"))
     chroma: list[Array] = []
     if source == "nv12":
         expected = "a pair (Y, UV) or a list of pairs"
@@ -397,32 +406,59 @@ def _planes(images: object, source: Source) -> tuple[list[Array], list[Array], b
     return planes, chroma, is_batch
 
 
-def _choice(value: str, argument: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise InputError(argument, "one of " + ", ".join(choices), repr(value))
-    return value
-
-
 def _kind(value: object) -> str:
     return type(value).__name__
+
+
+def _joints(reference: tuple[int, int], joints: int) -> tuple[int, int]:
+    try:
+        first, second = reference
+    except (TypeError, ValueError):
+        raise InputTypeError("reference", "two joints", repr(reference)) from None
+    last = joints - 1
+    return (
+        arguments.integer(first, "reference", 0, last),
+        arguments.integer(second, "reference", 0, last),
+    )
+
+
+def _table(value: Array, argument: str, kinds: str, expected: str) -> np.ndarray[Any, Any]:
+    """A small table on the CPU, as a NumPy array of one of the kinds of dtype."""
+    if isinstance(value, (np.ma.MaskedArray, str, bytes)):
+        raise InputTypeError(argument, expected, _kind(value))
+    try:
+        table = np.asarray(value)
+    except (TypeError, ValueError):
+        raise InputTypeError(argument, expected, _kind(value)) from None
+    if table.dtype.kind not in kinds and table.size:
+        raise InputTypeError(argument, expected, str(table.dtype))
+    return table
 
 
 def _float64(value: Array, argument: str, home: Home) -> Array:
     """Small tables of numbers: converted on the CPU, taken as they are on a device."""
     if home.device_kind != "cpu":
-        return value
-    try:
-        table = np.ascontiguousarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputTypeError(argument, "numbers", _kind(value)) from None
-    return table
+        return value  # what lives elsewhere is refused with the other arrays of the call
+    if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack_device__"):
+        other = home_of(value, argument)
+        if other.device_kind != "cpu":
+            raise DeviceMismatchError(argument, "the other arrays are on the CPU", other.place)
+    table = _table(value, argument, "iuf", "numbers")
+    if table.dtype == np.longdouble and np.longdouble is not np.float64:
+        raise InputTypeError(argument, "numbers of float64 or less", str(table.dtype))
+    return np.ascontiguousarray(table, dtype=np.float64)
 
 
 def _int32(value: Array, argument: str) -> Array:
-    table = np.asarray(value)
-    if table.dtype.kind not in "iu":
-        raise InputTypeError(argument, "integers", str(table.dtype))
+    table = _table(value, argument, "iu", "integers")
+    if table.size and not (table.min() >= 0 and table.max() <= np.iinfo(np.int32).max):
+        raise InputError(argument, "indices of images", f"{table.min()} to {table.max()}")
     return np.ascontiguousarray(table, dtype=np.int32)
+
+
+def _booleans(value: Array, argument: str) -> Array:
+    table = _table(value, argument, "biu", "booleans")
+    return np.ascontiguousarray(table != 0, dtype=np.uint8)
 
 
 def _rows(
@@ -438,27 +474,3 @@ def _rows(
         first = "P" if count is None else str(count)
         raise InputError(argument, f"[{first}{', ' if wanted else ''}{wanted}]", str(list(shape)))
     return shape[0]
-
-
-def _size(size: tuple[int, int]) -> tuple[int, int]:
-    limit = 1 << 15
-    try:
-        height, width = (int(side) for side in size)
-    except (TypeError, ValueError):
-        raise InputTypeError("size", "(height, width) in pixels", repr(size)) from None
-    if not (0 < height <= limit and 0 < width <= limit):
-        raise InputError("size", f"a height and a width from 1 to {limit}", repr(size))
-    return height, width
-
-
-def _per_channel(value: PerChannel, argument: str, channels: int) -> tuple[float, ...]:
-    values = (
-        np.broadcast_to(np.asarray(value, dtype=np.float64), (channels,))
-        if (np.ndim(value) == 0 or np.shape(value) == (channels,))
-        else None
-    )
-    if values is None or not np.isfinite(values).all():
-        raise InputError(argument, f"one finite number or {channels}", repr(value))
-    if argument == "std" and (values <= 0).any():
-        raise InputError(argument, "numbers above 0", repr(value))
-    return tuple(values.tolist())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from pyposefast import _C
+from pyposefast import _C, arguments
 from pyposefast.arrays import Array, Home, dtype_of, home_of, shape_of
 from pyposefast.errors import InputError
 
@@ -29,6 +29,10 @@ Refine = Literal[
 ]
 Layout = Literal["nchw", "nhwc"]
 NonFinite = Literal["mask", "raise"]
+
+_RULES = get_args(Refine)
+_LARGEST_KERNEL = 41
+_MOST_SAMPLES = (1 << 31) - 1  # of one map: raster indices are 32 bits wide
 
 DEEPERCUT_OFFSET_SCALE = 7.2801 / 8  # offsets are in units of 7.2801 px, cells are 8 px apart
 
@@ -89,8 +93,8 @@ def best_peaks(
         InputTypeError: an argument has the wrong dtype or is no array.
     """
     home = home_of(maps, "maps")
-    shape, k, height, width = _map_shape(maps, layout)
-    n = shape[0]
+    n, k, height, width = _map_shape(maps, layout)
+    settings = _settings(refine, threshold, logits, kernel, offset_scale, threads)
     xy = home.empty((n, k, 2), "float32")
     score = home.empty((n, k), "float32")
     count = home.empty((n, k), "int32")
@@ -108,14 +112,9 @@ def best_peaks(
         count,
         masked,
         home.empty((words,), "float32"),
-        refine=refine,
-        threshold=threshold,
         is_nhwc=layout == "nhwc",
-        logits=logits,
-        kernel=kernel,
-        offset_scale=offset_scale,
-        threads=threads,
         stream=home.stream,
+        **settings,
     )
     _check_finite(masked, "maps", nonfinite, home)
     return BestPeaks(xy, score, count, masked)
@@ -158,10 +157,9 @@ def find_peaks(
         InputTypeError: an argument has the wrong dtype or is no array.
     """
     home = home_of(maps, "maps")
-    shape, k, height, width = _map_shape(maps, layout)
-    n = shape[0]
-    if not 1 <= capacity <= _C.MAX_CAPACITY:
-        raise InputError("capacity", f"a number from 1 to {_C.MAX_CAPACITY}", str(capacity))
+    n, k, height, width = _map_shape(maps, layout)
+    settings = _settings(refine, threshold, logits, kernel, offset_scale, threads)
+    capacity = arguments.integer(capacity, "capacity", 1, _C.MAX_CAPACITY)
     xy = home.empty((n, k, capacity, 2), "float32")
     score = home.empty((n, k, capacity), "float32")
     count = home.empty((n, k), "int32")
@@ -185,14 +183,9 @@ def find_peaks(
         total,
         masked,
         home.empty((words,), "int32"),
-        refine=refine,
-        threshold=threshold,
         is_nhwc=layout == "nhwc",
-        logits=logits,
-        kernel=kernel,
-        offset_scale=offset_scale,
-        threads=threads,
         stream=home.stream,
+        **settings,
     )
     _check_finite(masked, "maps", nonfinite, home)
     return Peaks(xy, score, count, total, masked)
@@ -229,6 +222,8 @@ def decode_simcc(
         joint has count 0.
     """
     home = home_of(x, "x")
+    arguments.word(refine, "refine", ("none", "log_parabola", "dark"))
+    arguments.word(score, "score", ("min", "mean"))
     shape = shape_of(x, "x")
     if len(shape) != 3:  # noqa: PLR2004
         raise InputError("x", "[N, K, bins]", str(list(shape)))
@@ -246,10 +241,10 @@ def decode_simcc(
         masked,
         refine=refine,
         score_rule=score,
-        split=split,
-        threshold=threshold,
-        kernel=kernel,
-        threads=threads,
+        split=arguments.number(split, "split", arguments.FLOAT32_TINY),
+        threshold=arguments.number(threshold, "threshold"),
+        kernel=arguments.integer(kernel, "kernel", 3, _LARGEST_KERNEL),
+        threads=arguments.threads(threads),
         stream=home.stream,
     )
     _check_finite(masked, "x", nonfinite, home)
@@ -280,37 +275,55 @@ def average_flip(
     Returns:
         The mean, of the shape and dtype of ``maps``.
     """
-    shape, k, _, _ = _map_shape(maps, layout)
+    _, k, _, _ = _map_shape(maps, layout)
     home = home_of(maps, "maps") if out is None else home_of(out, "out")
-    partner = list(range(k))
-    for left, right in pairs:
-        if not (0 <= left < k and 0 <= right < k):
-            raise InputError("pairs", f"channels from 0 to {k - 1}", str((left, right)))
-        partner[left], partner[right] = right, left
+    partner = arguments.pairs(pairs, k)
+    shape = shape_of(maps, "maps")
     result = home.empty(shape, dtype_of(maps, "maps")) if out is None else out
     _C.average_flip(
         maps,
         flipped,
         partner,
         result,
-        shift=shift,
+        shift=arguments.flag(shift, "shift"),
         is_nhwc=layout == "nhwc",
-        threads=threads,
+        threads=arguments.threads(threads),
         stream=home.stream,
     )
     return result
 
 
-def _map_shape(maps: Array, layout: str) -> tuple[tuple[int, ...], int, int, int]:
-    """Shape of maps as it is, and their K, H and W."""
-    if layout not in ("nchw", "nhwc"):
-        raise InputError("layout", '"nchw" or "nhwc"', repr(layout))
+def _map_shape(maps: Array, layout: str) -> tuple[int, int, int, int]:
+    """N, K, H and W of maps in either layout."""
+    arguments.word(layout, "layout", ("nchw", "nhwc"))
     shape = shape_of(maps, "maps")
     if len(shape) != 4:  # noqa: PLR2004
         axes = "[N, H, W, K]" if layout == "nhwc" else "[N, K, H, W]"
         raise InputError("maps", axes, str(list(shape)))
-    k, height, width = (shape[3], *shape[1:3]) if layout == "nhwc" else shape[1:]
-    return shape, k, height, width
+    n, *rest = shape
+    k, height, width = (rest[2], rest[0], rest[1]) if layout == "nhwc" else rest
+    if height * width > _MOST_SAMPLES:
+        raise InputError("maps", "fewer than 2^31 samples in a map", f"{height} x {width}")
+    return n, k, height, width
+
+
+def _settings(
+    refine: str,
+    threshold: float,
+    logits: bool,  # noqa: FBT001
+    kernel: int,
+    offset_scale: float,
+    threads: int,
+) -> dict[str, Any]:
+    """Check the arguments that best_peaks and find_peaks share."""
+    return {
+        "refine": arguments.word(refine, "refine", _RULES),
+        "threshold": arguments.number(threshold, "threshold"),
+        "logits": arguments.flag(logits, "logits"),
+        "kernel": arguments.integer(kernel, "kernel", 3, _LARGEST_KERNEL),
+        "offset_scale": arguments.number(offset_scale, "offset_scale"),
+        "threads": arguments.threads(threads),
+    }
 
 
 def _check_finite(masked: Array, argument: str, nonfinite: str, home: Home) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+pytestmark = pytest.mark.skipif(not (ROOT / "kernels").is_dir(), reason="kernels/ was deleted")
 COMMON_FLAGS = [
     *["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-pthread"],
     *["-DPPF_EMULATED", "-DPPF_WITH_CUDA"],
@@ -95,7 +96,7 @@ class Compiler:
         if ran.returncode != 0:
             self.unusable[sanitizer] = f"an empty program fails: {ran.stdout[-200:]}"
             return
-        sources = sorted(HERE.glob("*.cpp"))  # the emulator, and planted_driver.cpp
+        sources = [s for s in sorted(HERE.glob("*.cpp")) if s.name != "test_kernels.cpp"]
         self.objects[sanitizer] = [folder / f"{source.stem}.o" for source in sources]
         for source, target in zip(sources, self.objects[sanitizer], strict=True):
             self.run(sanitizer, ["-c", source, "-o", target])

@@ -179,6 +179,21 @@ def as_float16(maps: Maps) -> Maps:
         return maps.astype(np.float16)
 
 
+def gaussian_at(centres: Any, h: int = 64, w: int = 48, sigma: float = 2.0) -> Any:
+    """Centres [..., 2] -> maps [..., h, w] float32."""
+    centres = np.asarray(centres, np.float64)
+    y, x = np.mgrid[:h, :w]
+    square = (x - centres[..., 0, None, None]) ** 2 + (y - centres[..., 1, None, None]) ** 2
+    return np.exp(-square / (2 * sigma**2)).astype(np.float32)
+
+
+def offsets_for(rng: Generator, maps: Any, refine: str) -> Any:
+    if refine != "offset":
+        return None
+    n, k, h, w = maps.shape
+    return rng.normal(0, 0.5, (n, k, 2, h, w)).astype(maps.dtype)
+
+
 # ---- memory layouts ------------------------------------------------------------------------------
 
 

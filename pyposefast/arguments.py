@@ -1,0 +1,106 @@
+"""Checks of plain arguments: numbers, words, sizes. Arrays are checked where they are imported."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyposefast.errors import InputError, InputTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)
+LARGEST_SIDE = 1 << 15  # of a crop, in pixels
+MOST_THREADS = 1024
+
+
+def word(value: Any, argument: str, choices: tuple[str, ...]) -> str:
+    """Check that a word is one of the choices."""
+    if not isinstance(value, str):
+        raise InputTypeError(argument, "one of " + ", ".join(choices), type(value).__name__)
+    if value not in choices:
+        raise InputError(argument, "one of " + ", ".join(choices), repr(value))
+    return value
+
+
+def flag(value: Any, argument: str) -> bool:
+    """Check that a value is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputTypeError(argument, "True or False", type(value).__name__)
+    return bool(value)
+
+
+def integer(value: Any, argument: str, low: int, high: int) -> int:
+    """Check for a whole number from low to high."""
+    expected = f"a whole number from {low} to {high}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InputTypeError(argument, expected, type(value).__name__) from None
+    if isinstance(value, bool) or not low <= number <= high:
+        raise InputError(argument, expected, str(value))
+    return number
+
+
+def number(
+    value: Any, argument: str, low: float = -FLOAT32_MAX, high: float = FLOAT32_MAX
+) -> float:
+    """Check for a finite number from low to high; by default all that float32 can hold."""
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    if not is_number or isinstance(value, bool):
+        raise InputTypeError(argument, "a number", type(value).__name__)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not low <= result <= high:  # written so that NaN is refused too
+        raise InputError(argument, f"a number from {low:g} to {high:g}", f"{result:g}")
+    return result
+
+
+def per_channel(
+    value: Any, argument: str, channels: int, low: float = -FLOAT32_MAX
+) -> tuple[float, ...]:
+    """Spread one number over the channels, or check that there is one for each."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
+        return (number(value, argument, low),) * channels
+    if len(value) != channels:
+        raise InputError(argument, f"one number or {channels}", f"{len(value)}")
+    return tuple(number(each, argument, low) for each in value)
+
+
+def crop_size(size: Any) -> tuple[int, int]:
+    """Check a (height, width) in pixels."""
+    expected = f"(height, width), whole numbers from 1 to {LARGEST_SIDE}"
+    try:
+        height, width = (operator.index(side) for side in size)
+    except (TypeError, ValueError):
+        raise InputTypeError("size", expected, repr(size)) from None
+    if not (0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE):
+        raise InputError("size", expected, repr(size))
+    return height, width
+
+
+def threads(value: Any) -> int:
+    """Check a number of CPU threads."""
+    return integer(value, "threads", 1, MOST_THREADS)
+
+
+def pairs(value: Sequence[tuple[int, int]], channels: int) -> list[int]:
+    """Turn pairs of channels that swap sides into the partner of every channel."""
+    partner = list(range(channels))
+    try:
+        rows = [tuple(pair) for pair in value]
+    except TypeError:
+        raise InputTypeError("pairs", "pairs of channels", type(value).__name__) from None
+    for row in rows:
+        if len(row) != 2:  # noqa: PLR2004
+            raise InputError("pairs", "pairs of channels", str(row))
+        left, right = (integer(channel, "pairs", 0, channels - 1) for channel in row)
+        partner[left], partner[right] = right, left
+    return partner
