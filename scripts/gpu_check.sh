@@ -84,12 +84,32 @@ bench() {
   return "$status"
 }
 
+see_device='
+from contextlib import suppress
+
+from pyposefast import _C
+
+print(_C.build_info())
+usable = False
+with suppress(Exception):
+    import cupy
+    usable = bool(cupy.zeros(1).sum().get() == 0)
+    print("CuPy", cupy.__version__, usable)
+with suppress(Exception):
+    import torch
+    usable = torch.cuda.is_available() or usable
+    print("Torch", torch.__version__, torch.cuda.is_available())
+raise SystemExit(0 if usable else "neither CuPy nor Torch can use the GPU: every test on the device would be skipped")
+'
+
 export -f build_emulated bench
 export root work python
 
 step build 240 "$python" -m pip install --no-index --no-build-isolation --no-deps --target "$work/site" \
   --config-settings=build-dir="$work/tree" --config-settings=cmake.define.PYPOSEFAST_CUDA=ON \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES="$architectures" "$root"
+# Tests without a device are skipped, which pytest calls a success: so whether there is one is a step of its own.
+step device 60 "$python" -c "$see_device"
 step emulated 150 bash -c build_emulated
 step tests 240 "${pytest[@]}" "$root/tests"
 step memcheck 120 "${sanitizer[@]}" --tool=memcheck "${pytest[@]}" "$root/tests/ops" -m 'cuda and not large' -k "not ($slow)"

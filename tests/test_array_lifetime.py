@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CALLS = 100_000
+ROUNDS = 3
 # Plain malloc and free drift by about 200 KiB in so many calls; 16 bytes lost per call are 1.5 MiB.
 DRIFT_BYTES = 512 * 1024
 
@@ -71,14 +72,17 @@ def _assert_flat(call: Callable[[object], object], thing: object) -> None:
     witnesses = (thing, type(thing), MAPS, InputError, InputTypeError, describe)
     counts = [sys.getrefcount(witness) for witness in witnesses]
     objects = len(gc.get_objects())
-    resident = _resident_bytes()
-    for _ in range(CALLS):
-        call(thing)
-    drift = _resident_bytes() - resident
-    gc.collect()
+    drifts = []
+    # The allocator keeps a page now and then; what is leaked is lost again in every round.
+    while not drifts or (drifts[-1] > DRIFT_BYTES and len(drifts) < ROUNDS):
+        resident = _resident_bytes()
+        for _ in range(CALLS):
+            call(thing)
+        gc.collect()
+        drifts.append(_resident_bytes() - resident)
     assert [sys.getrefcount(witness) for witness in witnesses] == counts
     assert len(gc.get_objects()) < objects + CALLS // 100  # threads of others make a few
-    assert drift <= DRIFT_BYTES
+    assert drifts[-1] <= DRIFT_BYTES, drifts
 
 
 @pytest.mark.parametrize("make", ACCEPTED.values(), ids=ACCEPTED.keys())
