@@ -5,6 +5,7 @@ from typing import TypedDict, type_check_only
 from pyposefast.arrays import Array
 
 MAX_CAPACITY: int
+MAX_KERNEL: int
 
 @type_check_only
 class BuildInfo(TypedDict):

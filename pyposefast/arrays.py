@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 import numpy as np
 
 from pyposefast import _C
-from pyposefast.errors import DeviceMismatchError, InputTypeError
+from pyposefast.errors import InputTypeError
 
 # Any object with the buffer protocol, `__dlpack__` or `__cuda_array_interface__`: these have no
 # attribute in common that a type checker could ask for.
@@ -182,30 +182,6 @@ def dtype_of(array: Array, argument: str) -> DType:
     return cast("DType", name)
 
 
-def same_home(**arrays: Array | None) -> Home:
-    """Check that the named arrays are on one device, and return the home of the first.
-
-    ``None`` stands for an argument that was left out.
-
-    Raises:
-        DeviceMismatchError: as in "boxes: on cuda:0 but images is on the CPU".
-    """
-    first_name, first = "", None
-    for name, array in arrays.items():
-        if array is None:
-            continue
-        home = home_of(array, name)
-        if first is None:
-            first_name, first = name, home
-        elif (home.device_kind, home.device_index) != (first.device_kind, first.device_index):
-            expected = f"{first_name} is {first.place}"
-            raise DeviceMismatchError(name, expected, home.place, _how_to_move(name, home, first))
-    if first is None:
-        message = "same_home() needs an array"
-        raise TypeError(message)
-    return first
-
-
 def _is_of(array: Array, module: str, class_name: str) -> bool:
     found = getattr(sys.modules.get(module), class_name, None)
     return isinstance(found, type) and isinstance(array, found)
@@ -269,13 +245,3 @@ def _no_results(array: Array, argument: str) -> InputTypeError:
         f"{type(array).__name__} on a CUDA device",
         "pass `out=`, or wrap it with `torch.as_tensor` or `cupy.asarray`",
     )
-
-
-def _how_to_move(argument: str, home: Home, target: Home) -> str:
-    if target.device_kind == "cpu":
-        ways = {"torch": f"{argument}.cpu()", "cupy": f"{argument}.get()"}
-        way = ways.get(home.framework.name)
-    else:
-        ways = {"torch": f"torch.as_tensor({argument}, device='cuda:{target.device_index}')"}
-        way = ways.get(target.framework.name)
-    return f"move it with `{way}`" if way else "move one of them to the device of the other"

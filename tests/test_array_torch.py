@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from array_checks import MAPS, describe, refusal
 
-from pyposefast.arrays import DType, dtype_of, home_of, same_home, shape_of
+from pyposefast.arrays import DType, dtype_of, home_of, shape_of
 from pyposefast.errors import InputError, InputTypeError
 
 torch: Any = pytest.importorskip("torch", reason="Torch is not installed")
@@ -96,11 +96,6 @@ def test_results_are_tensors(maps: Any, dtype: DType) -> None:
     assert describe(result)["dtype"] == dtype
     assert shape_of(result, "result") == (2, 3)
     assert type(shape_of(result, "result")) is tuple
-
-
-def test_homes_of_one_device_may_mix_frameworks(maps: Any) -> None:
-    assert same_home(images=maps, boxes=MAPS).framework.name == "torch"
-    assert same_home(boxes=MAPS, images=maps).framework.name == "numpy"
 
 
 def test_other_devices_and_dtypes_are_refused(maps: Any) -> None:

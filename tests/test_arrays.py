@@ -12,8 +12,8 @@ from array_checks import MAPS
 from dlpack_exporter import Exporter
 from emulated_array import EmulatedArray, emulated
 
-from pyposefast.arrays import DType, dtype_of, home_of, same_home, shape_of
-from pyposefast.errors import DeviceMismatchError, InputTypeError
+from pyposefast.arrays import DType, dtype_of, home_of, shape_of
+from pyposefast.errors import InputTypeError
 
 DTYPES: list[DType] = list(get_args(DType))
 
@@ -135,36 +135,6 @@ def test_unknown_device_is_refused() -> None:
         home_of(Exporter(MAPS, announced=(10, 0)), "maps")
 
 
-def test_same_home_is_that_of_the_first() -> None:
-    assert same_home(images=MAPS, boxes=None, out=b"abc") is home_of(MAPS, "images")
-    assert same_home(images=emulated(MAPS), out=emulated(MAPS)).device_kind == "cuda"
-
-
-@pytest.mark.parametrize(
-    ("images", "boxes", "said"),
-    [
-        (MAPS, emulated(MAPS), "boxes: on cuda:0 but images is on the CPU"),
-        (emulated(MAPS), MAPS, "boxes: on the CPU but images is on cuda:0"),
-        (
-            emulated(MAPS),
-            EmulatedArray(MAPS, device_index=1),
-            "boxes: on cuda:1 but images is on cuda:0",
-        ),
-    ],
-)
-def test_arrays_on_different_devices(images: object, boxes: object, said: str) -> None:
-    with pytest.raises(DeviceMismatchError) as caught:
-        same_home(images=images, boxes=boxes)
-    assert str(caught.value).splitlines()[0] == said
-    assert caught.value.argument == "boxes"
-    assert caught.value.hint
-
-
-def test_same_home_needs_an_array() -> None:
-    with pytest.raises(TypeError, match="same_home"):
-        same_home(images=None)
-
-
 # ---- frameworks that need a device of their own, played by stand-ins -----------------------------
 
 
@@ -203,8 +173,6 @@ def test_cupy_results_are_made_on_the_device_of_the_array(monkeypatch: pytest.Mo
     assert home.stream == streams[1]
     result = home.empty((2, 3), "float32")
     assert (result.shape, result.device.id) == ((2, 3), 1)
-    with pytest.raises(DeviceMismatchError, match=r"hint: move it with `boxes.get\(\)`"):
-        same_home(images=MAPS, boxes=result)
 
 
 def test_immutable_arrays_get_numpy_results_on_the_cpu() -> None:

@@ -219,6 +219,7 @@ void average_flip(const py::object& maps, const py::object& flipped, const std::
 
 void register_peaks(py::module_& m) {
   m.attr("MAX_CAPACITY") = kMaxCapacity;
+  m.attr("MAX_KERNEL") = kMaxKernel;
   m.def("best_peaks", &best_peaks, "maps"_a, "offsets"_a, "xy"_a, "score"_a, "count"_a, "nonfinite"_a, "scratch"_a,
         py::kw_only(), "refine"_a, "threshold"_a, "is_nhwc"_a, "logits"_a, "kernel"_a, "offset_scale"_a, "threads"_a,
         "stream"_a);

@@ -31,7 +31,6 @@ Layout = Literal["nchw", "nhwc"]
 NonFinite = Literal["mask", "raise"]
 
 _RULES = get_args(Refine)
-_LARGEST_KERNEL = 41
 _MOST_SAMPLES = (1 << 31) - 1  # of one map: raster indices are 32 bits wide
 
 DEEPERCUT_OFFSET_SCALE = 7.2801 / 8  # offsets are in units of 7.2801 px, cells are 8 px apart
@@ -243,7 +242,7 @@ def decode_simcc(
         score_rule=score,
         split=arguments.number(split, "split", arguments.FLOAT32_TINY),
         threshold=arguments.number(threshold, "threshold"),
-        kernel=arguments.integer(kernel, "kernel", 3, _LARGEST_KERNEL),
+        kernel=arguments.integer(kernel, "kernel", 3, _C.MAX_KERNEL),
         threads=arguments.threads(threads),
         stream=home.stream,
     )
@@ -320,7 +319,7 @@ def _settings(
         "refine": arguments.word(refine, "refine", _RULES),
         "threshold": arguments.number(threshold, "threshold"),
         "logits": arguments.flag(logits, "logits"),
-        "kernel": arguments.integer(kernel, "kernel", 3, _LARGEST_KERNEL),
+        "kernel": arguments.integer(kernel, "kernel", 3, _C.MAX_KERNEL),
         "offset_scale": arguments.number(offset_scale, "offset_scale"),
         "threads": arguments.threads(threads),
     }
