@@ -7,6 +7,7 @@
 #include "bindings/arguments.h"
 #include "bindings/array.h"
 #include "bindings/choices.h"
+#include "bindings/maps.h"
 #include "bindings/module.h"
 #include "ops/ops.h"
 
@@ -15,36 +16,6 @@ using namespace py::literals;
 
 namespace ppf::bindings {
 namespace {
-
-bool is_half(const Array& array) {
-  if (array.dtype() == DType::kFloat16) return true;
-  if (array.dtype() == DType::kFloat32) return false;
-  throw InputTypeError(array.argument(), "float32 or float16", name_of(array.dtype()));
-}
-
-void require_rank(const Array& array, int rank, const char* axes) {
-  if (array.rank() != rank) throw InputError(array.argument(), axes, array.shape_text());
-}
-
-int32_t side(const Array& array, int axis) {
-  if (array.shape(axis) > INT32_MAX) {
-    throw InputError(array.argument(), "sides below 2^31", array.shape_text());
-  }
-  return static_cast<int32_t>(array.shape(axis));
-}
-
-// Axes N, K, H, W of an array in either layout.
-struct Axes {
-  int k, y, x;
-  explicit Axes(bool is_nhwc) : k(is_nhwc ? 3 : 1), y(is_nhwc ? 1 : 2), x(is_nhwc ? 2 : 3) {}
-};
-
-MapView map_view(const Array& maps, bool is_nhwc) {
-  require_rank(maps, 4, is_nhwc ? "[N, H, W, K]" : "[N, K, H, W]");
-  const Axes axes(is_nhwc);
-  return {maps.data(),        is_half(maps),  maps.shape(0),       maps.shape(axes.k),  side(maps, axes.y),
-          side(maps, axes.x), maps.stride(0), maps.stride(axes.k), maps.stride(axes.y), maps.stride(axes.x)};
-}
 
 OffsetView offset_view(const Array& offsets, const MapView& maps) {
   require_shape(offsets, {maps.n, maps.k, 2, maps.height, maps.width});
@@ -56,14 +27,6 @@ VectorView vector_view(const Array& vectors) {
   require_rank(vectors, 3, "[N, K, bins]");
   return {vectors.data(),   is_half(vectors),  vectors.shape(0),  vectors.shape(1),
           side(vectors, 2), vectors.stride(0), vectors.stride(1), vectors.stride(2)};
-}
-
-template <class T, int Rank>
-T* result(const Array& array, std::initializer_list<int64_t> shape) {
-  T* const data = array.out<T, Rank>("results").data;
-  require_shape(array, shape);
-  require_c_order(array);
-  return data;
 }
 
 Refine refine_rule(const std::string& name) {
