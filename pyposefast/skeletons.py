@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pyposefast.errors import InputError
 
@@ -20,17 +20,27 @@ Side = Literal["left", "right", "centre"]
 _FOLDER = Path(__file__).parent / "data" / "skeletons"
 
 
+class Field(NamedTuple):
+    """The part affinity field of one limb: unit vectors along it, in two channels of a network."""
+
+    first: int  # the joint that the field points away from
+    second: int  # the joint that it points to
+    x: int  # channel of the horizontal component, counted within the network's fields
+    y: int  # channel of the vertical component
+
+
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """K joints and L limbs. Checked when made, so its users never look again."""
+    """K joints and the lines between them. Checked when made, so its users never look again."""
 
     name: str
     joints: tuple[str, ...]  # K names, in the order of the network's channels
-    limbs: tuple[tuple[int, int], ...]  # L pairs of joints with a line between them
+    limbs: tuple[tuple[int, int], ...]  # pairs of joints with a line between them, for drawing
     pairs: tuple[tuple[int, int], ...]  # (left, right): the joints that a mirror exchanges
     sigmas: tuple[
         float, ...
     ]  # K, how far annotators disagree, as a part of the person's size (OKS)
+    fields: tuple[Field, ...] = ()  # L, in the published order; empty: its networks give none
 
     def __post_init__(self) -> None:
         """Refuse a skeleton that would index past its joints or mean two things at once."""
@@ -47,6 +57,8 @@ class Skeleton:
         for sigma in self.sigmas:
             if not (math.isfinite(sigma) and sigma > 0):
                 raise InputError("sigmas", "finite values above 0", repr(sigma))
+        _check_index_pairs("fields", tuple((f.first, f.second) for f in self.fields), count)
+        _check_channels(self.fields)
 
     def index(self, joint: str) -> int:
         """Return the position of a joint by its name."""
@@ -54,6 +66,15 @@ class Skeleton:
             return self.joints.index(joint)
         except ValueError:
             raise InputError("joint", f"one of {', '.join(self.joints)}", repr(joint)) from None
+
+    def indices_in(self, other: Skeleton) -> list[int | None]:
+        """Return, for each of the K joints, the position of the same name in the other skeleton.
+
+        ``None`` where the other has no such joint: the neck of a network, for example, in a data
+        set without necks.
+        """
+        places = {joint: index for index, joint in enumerate(other.joints)}
+        return [places.get(joint) for joint in self.joints]
 
     @property
     def mirrored(self) -> list[int]:
@@ -91,6 +112,10 @@ def load(name: str) -> Skeleton:
         limbs=_by_index(joints, record["limbs"]),
         pairs=_by_index(joints, record["pairs"]),
         sigmas=tuple(float(joint["sigma"]) for joint in record["joints"]),
+        fields=tuple(
+            Field(joints.index(first), joints.index(second), int(x), int(y))
+            for first, second, x, y in record.get("fields", [])
+        ),
     )
 
 
@@ -109,3 +134,14 @@ def _check_index_pairs(argument: str, pairs: tuple[tuple[int, int], ...], count:
         if frozenset((first, second)) in seen:
             raise InputError(argument, "every pair once", f"{(first, second)!r} twice")
         seen.add(frozenset((first, second)))
+
+
+def _check_channels(fields: tuple[Field, ...]) -> None:
+    seen: set[int] = set()
+    for field in fields:
+        for channel in (field.x, field.y):
+            if channel < 0:
+                raise InputError("fields", "channels from 0", repr(field))
+            if channel in seen:
+                raise InputError("fields", "every channel once", f"channel {channel} twice")
+            seen.add(channel)

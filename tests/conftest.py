@@ -1,4 +1,4 @@
-"""Fixtures: the devices that every op is tested on, and photographs where there are some.
+"""Fixtures: the devices that every op is tested on, and shared data where there is some.
 
 `device` runs a test once per device. `cpu` is the extension as it was installed; `emulated` is the
 CUDA sources compiled for the CPU (build/emulated), whose threads run in the order of
@@ -26,6 +26,7 @@ import pyposefast.ops.peaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVICES = ("cpu", "emulated", "cuda")
@@ -204,11 +205,28 @@ def get(device: Device) -> Callable[[Any], Any]:
     return device.get
 
 
+def _shared() -> Path:
+    return Path(os.environ.get("PYPOSEFAST_SHARED", ROOT.parent / "shared"))
+
+
 @pytest.fixture(scope="session")
 def photographs() -> list[Path]:
     """Real photographs, from the folder of shared data where there is one."""
-    shared = Path(os.environ.get("PYPOSEFAST_SHARED", ROOT.parent / "shared"))
-    found = sorted((shared / "data" / "images").glob("*.jpg"))
+    found = sorted((_shared() / "data" / "images").glob("*.jpg"))
     if not found:
         pytest.skip("no photographs: PYPOSEFAST_SHARED names a folder with data/images/*.jpg")
     return found
+
+
+@pytest.fixture(scope="session")
+def workload() -> ModuleType:
+    """The workloads with known people that decoders are compared on, where the folder has them."""
+    file = _shared() / "bench" / "workload.py"
+    if not file.exists():
+        pytest.skip("no workload: PYPOSEFAST_SHARED names a folder with bench/workload.py")
+    spec = importlib.util.spec_from_file_location("workload", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

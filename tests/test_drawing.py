@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import replace
 from typing import Any
@@ -55,6 +56,21 @@ def test_limbs_are_drawn_where_they_are_and_nowhere_else() -> None:
     assert not changed(drawn)[60, 45]  # the middle of the trunk
     assert not changed(drawn)[125:].any()
     assert not changed(drawn)[:, 90:].any()
+
+
+@pytest.mark.parametrize("name", skeletons.names())
+def test_every_skeleton_has_lines_between_the_joints_of_its_limbs_alone(name: str) -> None:
+    skeleton = skeletons.load(name)
+    count = len(skeleton.joints)
+    limbs = {frozenset(limb) for limb in skeleton.limbs}
+    box = np.array([[50, 50, 150, 150]], np.float32)
+    for first, second in itertools.combinations(range(count), 2):
+        xy = np.full((1, count, 2), np.nan, np.float32)
+        xy[0, [first, second]] = [[60, 100], [140, 100]]
+        score = np.isfinite(xy[..., 0]).astype(np.float32)
+        line = changed(draw_poses(GREY, Poses(xy, score, box, skeleton)))
+        assert line[100, 60]  # the joint itself
+        assert line[100, 100] == (frozenset((first, second)) in limbs)
 
 
 def test_left_is_warm_and_right_is_cold() -> None:
