@@ -1,4 +1,7 @@
-"""Decoders of other projects, loaded from where the reader has built them: see README.md."""
+"""Part-affinity decoders that race: ours, and others from where the reader has built them.
+
+README.md says how to build those.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
-    Decoder = Callable[[Any, Any], Any]
-
 VARIABLE = "TRT_POSE_PARSER"
+OURS, TRT_POSE = "pyposefast", "trt_pose C++ parser"
+TRT_POSE_CLEARING = "trt_pose, clearing as its extension does"
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Maps [K or more, H, W] and fields [2 L, H, W] to people."""
+
+    run: Callable[[Any, Any], Any]  # what is timed
+    people: Callable[[Any], Any]  # its result as [P, K, 3]: x, y in map pixels, score
+
+    def __call__(self, heat: Any, paf: Any) -> Any:
+        """People [P, K, 3] of one image."""
+        return self.people(self.run(heat, paf))
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,47 @@ def trt_pose_path(option: Path | None = None) -> Path | None:
     return option or (Path(os.environ[VARIABLE]) if VARIABLE in os.environ else None)
 
 
+def add_peer_option(parser: argparse.ArgumentParser) -> None:
+    """`--peer`, for every program that races."""
+    parser.add_argument("--peer", type=Path, help=f"trt_pose's parser; else ${VARIABLE} names it")
+
+
+def pyposefast_decoder() -> Decoder:
+    """Ours, for OpenPose's COCO network."""
+    from pyposefast.decoders import PartAffinity  # noqa: PLC0415
+
+    decode = PartAffinity("openpose_coco18")
+
+    def people(result: Any) -> Any:
+        joints = np.concatenate([result.xy, result.score[..., None]], axis=-1)
+        return joints[0, : int(result.count[0])]
+
+    return Decoder(lambda heat, paf: decode(heat[None], paf[None]), people)
+
+
+def decoders(peer: Path | None, *, clearing: bool = False) -> dict[str, Decoder]:
+    """All that can be loaded here, for OpenPose's COCO network; what cannot is said.
+
+    With `clearing` the parser takes part a second time as its own project runs it, to be timed: it
+    finds the same.
+    """
+    found = {}
+    try:
+        found[OURS] = pyposefast_decoder()
+    except ImportError as error:
+        print(f"skipped: {OURS} ({error})")
+    path = trt_pose_path(peer)
+    if path is None:
+        print(f"skipped: {TRT_POSE} (neither --peer nor ${VARIABLE} says where it is)")
+    else:
+        found[TRT_POSE] = Decoder(trt_pose_parser(path), lambda people: people)
+        if clearing:
+            found[TRT_POSE_CLEARING] = Decoder(
+                trt_pose_parser(path, clear_scores=True), lambda people: people
+            )
+    return found
+
+
 def trt_pose_parser(
     path: Path,
     layout: Layout = OPENPOSE_COCO18,
@@ -65,18 +122,20 @@ def trt_pose_parser(
     samples: int = 7,
     max_peaks: int = 100,
     max_people: int = 100,
-) -> Decoder:
+    clear_scores: bool = False,
+) -> Callable[[Any, Any], Any]:
     """trt_pose's C++ parser: float32 maps and fields to people [P, K, 3] in map pixels.
 
     The result is a view of a buffer that the next call fills again, so that a call costs the parser
-    and nothing else.
+    and nothing else. With `clear_scores` it clears its table of scores first, as trt_pose's Torch
+    extension does for every image.
     """
     library = ctypes.CDLL(str(path.resolve()))
     library.trt_pose_create.restype = ctypes.c_void_p
     library.trt_pose_parse.argtypes = [
         *[ctypes.c_void_p] * 3,
         *[ctypes.c_float] * 2,
-        *[ctypes.c_int] * 2,
+        *[ctypes.c_int] * 3,
         ctypes.c_void_p,
     ]
     topology = np.array(
@@ -112,6 +171,7 @@ def trt_pose_parser(
             link_threshold,
             window,
             samples,
+            clear_scores,
             people_at,
         )
         return people[:count]

@@ -1,6 +1,6 @@
-// A flat C face of trt_pose's C++ parser for peers.py; README.md says how to build it. Everything that trt_pose
-// allocates for each frame in its Torch extension is allocated once here, and its score table is not cleared, because
-// nothing reads what the parser has not written: the parser is raced at its best.
+// A flat C face of trt_pose's C++ parser for peers.py; README.md says how to build it. What trt_pose's Torch extension
+// allocates for each frame is allocated once here. That extension also clears the table of scores for each frame,
+// although nothing reads what the parser has not written: here the caller decides.
 
 #include <algorithm>
 #include <cstddef>
@@ -49,12 +49,13 @@ Parser* trt_pose_create(int parts, int limbs, int height, int width, int max_pea
 // cmap: [parts, H, W], paf: [2 limbs, H, W], people: [max_people, parts, 3], x and y in map pixels and the map's value
 // at the peak, 0 where a part is absent. Returns how many people were written.
 int trt_pose_parse(Parser* p, const float* cmap, const float* paf, float threshold, float link_threshold, int window,
-                   int samples, float* people) {
+                   int samples, int clear_scores, float* people) {
   using namespace trt_pose::parse;
   const int C = p->parts, K = p->limbs, H = p->height, W = p->width, M = p->max_peaks;
   int count = 0;
   find_peaks_out_chw(p->counts.data(), p->peaks.data(), cmap, C, H, W, M, threshold, window);
   refine_peaks_out_chw(p->refined.data(), p->counts.data(), p->peaks.data(), cmap, C, H, W, M, window);
+  if (clear_scores) std::fill(p->scores.begin(), p->scores.end(), 0.0f);
   paf_score_graph_out_khw(p->scores.data(), p->topology.data(), paf, p->counts.data(), p->refined.data(), K, C, H, W, M,
                           samples);
   std::fill(p->connections.begin(), p->connections.end(), -1);
