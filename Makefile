@@ -32,7 +32,7 @@ CMAKE = cmake --log-level=NOTICE -G Ninja -S . -DPYPOSEFAST_CUDA=OFF -DPython_EX
 	-Dpybind11_DIR=$$(python -m pybind11 --cmakedir)
 
 SOURCES := CMakeLists.txt pyproject.toml $(shell find csrc kernels -type f 2>/dev/null)
-CPP_FILES := $(shell find csrc kernels tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
+CPP_FILES := $(shell find csrc kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
 SHELL_FILES := .ci/run $(wildcard scripts/*.sh)
 
 .DEFAULT_GOAL := help

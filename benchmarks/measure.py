@@ -84,11 +84,15 @@ def machine() -> dict[str, str]:
 class Report:
     """Rows of a benchmark: printed as they come, and kept for `--json`."""
 
-    def __init__(self, title: str, description: str) -> None:
-        parser = argparse.ArgumentParser(description=description)
+    def __init__(
+        self, title: str, description: str, parser: argparse.ArgumentParser | None = None
+    ) -> None:
+        """`parser` has the options of this benchmark alone; their values are in `arguments`."""
+        parser = parser or argparse.ArgumentParser()
+        parser.description = description
         parser.add_argument("--repeats", type=int, default=15, help="samples per candidate")
         parser.add_argument("--json", type=Path, help="also write all figures to this file")
-        self._arguments = parser.parse_args()
+        self.arguments = parser.parse_args()
         self._rows: list[dict[str, object]] = []
         self._title = title
         print(f"# {title}")
@@ -97,14 +101,15 @@ class Report:
     @property
     def repeats(self) -> int:
         """How many samples the reader asked for."""
-        return int(self._arguments.repeats)
+        return int(self.arguments.repeats)
 
     def add(self, case: str, timings: dict[str, Timing], ours: str, **facts: float) -> None:
-        """Print one case: every candidate's median, and how many times slower than ours it is."""
+        """Print one case: every candidate's median and minimum, and the median over ours."""
         print(f"\n{case}")
         for name, timing in timings.items():
             ratio = timing.median_ms / timings[ours].median_ms
-            print(f"  {name:<42}{timing.median_ms:>11.4f} ms {ratio:>9.2f} x")
+            times = f"{timing.median_ms:>11.4f} ms, at best {timing.min_ms:.4f}"
+            print(f"  {name:<42}{times:<32}{ratio:>9.2f} x")
         for name, value in facts.items():
             print(f"  {name:<42}{value:>14.4g}")
         rows = [asdict(timing) for timing in timings.values()]
@@ -112,10 +117,10 @@ class Report:
 
     def close(self) -> None:
         """Write the JSON that was asked for."""
-        if self._arguments.json:
+        if self.arguments.json:
             content = {"title": self._title, "machine": machine(), "rows": self._rows}
-            self._arguments.json.write_text(json.dumps(content, indent=2) + "\n")
-            print(f"\nwrote {self._arguments.json}", file=sys.stderr)
+            self.arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+            print(f"\nwrote {self.arguments.json}", file=sys.stderr)
 
 
 def _cpu_name() -> str:
