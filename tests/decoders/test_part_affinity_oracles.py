@@ -129,6 +129,9 @@ def test_openpose_person_score_counts_parts_and_links() -> None:
     peaks = [openpose.part_peaks(m) for m in heat]
     links = [openpose.limb_links(peaks, paf, limb, LIMBS, CHANNELS) for limb in range(5)]
     assert [len(of_limb) for of_limb in links] == [1] * 5
+    for (candidate,) in links:
+        rank = candidate.score + 0.1 * sum(peaks[part].score[0] for part in LIMBS[candidate.limb])
+        assert candidate.rank == pytest.approx(rank, rel=1e-15)  # four operations in float64
     total = people.joints[0, :, 2].sum() + sum(of_limb[0].score for of_limb in links)
     assert people.score == pytest.approx([total / 10], rel=1e-15)  # ten additions in float64
 
@@ -254,6 +257,16 @@ def test_samples_begin_at_the_first_peak_and_end_before_the_second() -> None:
     assert openpose.link_score(at(10), at(60), second, none) == 0.5
 
 
+def test_samples_are_rounded_to_the_nearest_pixel() -> None:
+    x = field(0.5)
+    x[:, :11] = 0
+    x[11:] = 0
+    assert openpose.link_score(at(10.5), at(15.5), x, field(0.0)) == 0.5
+    assert openpose.link_score(at(10.4), at(15.4), x, field(0.0)) == -1
+    assert openpose.link_score(at(11, 10.4), at(16, 10.4), x, field(0.0)) == 0.5
+    assert openpose.link_score(at(11, 10.5), at(16, 10.5), x, field(0.0)) == -1
+
+
 def test_very_short_links_count_a_little() -> None:
     none = field(0.0)
     limit = np.sqrt(200 * 300) / 150
@@ -368,6 +381,12 @@ def test_line_integral() -> None:
     # 1e-5 is added to the length, here of 4.
     assert trt_pose.line_integral(at(2, 3), at(6, 3), x, none) == pytest.approx(
         0.5 * 4 / (4 + 1e-5), rel=1e-14
+    )
+    # Samples are at both ends too.
+    ends = np.zeros((8, 9))
+    ends[3, 2], ends[3, 6] = 0.3, 0.4
+    assert trt_pose.line_integral(at(2, 3), at(6, 3), ends, none) == pytest.approx(
+        0.7 / 7 * 4 / (4 + 1e-5), rel=1e-14
     )
     # Of samples at -3, -2 ... 3 two are outside: cutting off brings -1.5 < x <= -0.5 back.
     outside = trt_pose.line_integral(at(-3, 3), at(3, 3), x, none)
