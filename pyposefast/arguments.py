@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from pyposefast.errors import InputError, InputTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 LARGEST_SIDE = 1 << 15  # of a crop, in pixels
 MOST_THREADS = 1024
+
+_T = TypeVar("_T")
+# Values that are what they say for good: an array of one number can be cached too, and then change.
+_PLAIN = frozenset((bool, int, float, str, ModuleType))
+
+
+def once(check: Callable[..., _T]) -> Callable[..., _T]:
+    """Remember what a check of plain settings returned: most calls repeat those of the last one.
+
+    True, 1 and 1.0 are different settings here, although they are equal keys of a dict.
+    """
+    cached = functools.lru_cache(maxsize=256, typed=True)(check)
+
+    @functools.wraps(check)
+    def checked(*settings: Any) -> _T:
+        if _PLAIN.issuperset(map(type, settings)):
+            return cached(*settings)
+        return check(*settings)
+
+    return checked
 
 
 def word(value: Any, argument: str, choices: tuple[str, ...]) -> str:
