@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -212,7 +213,11 @@ def transform_points(points: Array, affines: Array, *, out: Array | None = None)
     """
     home = tables.home_of_results(out, points, "points")
     matrices = tables.float64(affines, "affines", home)
-    result = home.empty(shape_of(points, "points"), "float32") if out is None else out
+    result = out
+    if result is None:
+        shape = shape_of(points, "points")
+        arguments.room(4 * math.prod(shape), "points")
+        result = home.empty(shape, "float32")
     _C.transform_points(points, matrices, result, stream=home.stream)
     return result
 
@@ -248,6 +253,7 @@ def _affines(
         if home.device_kind == "cpu":
             mirror = tables.booleans(mirror, "mirror")
         tables.rows(mirror, "mirror", (), count)
+    arguments.room(2 * 48 * count, argument)
     affine = home.empty((count, 2, 3), "float64")
     inverse = home.empty((count, 2, 3), "float64")
     _C.region_affines(

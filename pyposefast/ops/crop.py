@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 from pyposefast import _C, arguments
 from pyposefast.arrays import Array, DType, shape_of
@@ -73,6 +76,7 @@ def crop_images(
         The crops, in the caller's framework and on the images' device, and the inverse affines.
 
     Raises:
+        CapacityError: the crops are more than 8 GiB, and there is no ``out``.
         InputError: an argument has the wrong shape or value. On the CPU this includes affines that
             have no inverse; on a device, such a crop shows only ``fill``.
         InputTypeError: an argument has the wrong dtype or is no array.
@@ -99,6 +103,9 @@ def crop_images(
     }
     if out is not None and shape_of(out, "out") != shape:
         raise InputError("out", f"shape {shape}", str(shape_of(out, "out")))
+    if out is None:
+        wanted = math.prod(shape) * np.dtype(dtype).itemsize + 48 * count
+        arguments.room(wanted, "size", "crop fewer at once, or pass `out=`")
     pixels = home.empty(shape, dtype) if out is None else out
     inverse = home.empty((count, 2, 3), "float64")
     if image_index is not None and home.device_kind == "cpu":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -96,6 +97,7 @@ def best_peaks(
         _C, refine, threshold, logits, kernel, offset_scale, layout, threads
     )
     n, k, height, width = _map_shape(maps, is_nhwc)
+    arguments.room(20 * n * k, "maps")
     xy = home.empty((n, k, 2), "float32")
     score = home.empty((n, k), "float32")
     count = home.empty((n, k), "int32")
@@ -104,6 +106,7 @@ def best_peaks(
     if refine == "second_peak":  # the one rule that wants memory of its own
         on_cuda = home.device_kind == "cuda"
         words = _C.best_peaks_scratch(spec, n, k, height, width, threads, on_cuda)
+        arguments.room(4 * words, "maps")
         scratch = home.empty((words,), "float32")
     _C.best_peaks(
         spec, maps, offsets, is_nhwc, xy, score, count, masked, scratch, threads, home.stream
@@ -155,13 +158,14 @@ def find_peaks(
     )
     n, k, height, width = _map_shape(maps, is_nhwc)
     capacity = arguments.integer(capacity, "capacity", 1, _C.MAX_CAPACITY)
+    on_cuda = home.device_kind == "cuda"
+    words = _C.find_peaks_scratch(n, k, height, width, capacity, threads, on_cuda)
+    arguments.room(12 * n * k * (capacity + 1) + 4 * words, "capacity")
     xy = home.empty((n, k, capacity, 2), "float32")
     score = home.empty((n, k, capacity), "float32")
     count = home.empty((n, k), "int32")
     total = home.empty((n, k), "int32")
     masked = home.empty((n, k), "int32")
-    on_cuda = home.device_kind == "cuda"
-    words = _C.find_peaks_scratch(n, k, height, width, capacity, threads, on_cuda)
     _C.find_peaks(
         spec,
         maps,
@@ -217,6 +221,7 @@ def decode_simcc(
     if len(shape) != 3:  # noqa: PLR2004
         raise InputError("x", "[N, K, bins]", str(list(shape)))
     n, k = shape[:2]
+    arguments.room(20 * n * k, "x")
     xy = home.empty((n, k, 2), "float32")
     scores = home.empty((n, k), "float32")
     count = home.empty((n, k), "int32")
@@ -255,8 +260,11 @@ def average_flip(
     _, k, _, _ = _map_shape(maps, is_nhwc)
     home = home_of(maps, "maps") if out is None else home_of(out, "out")
     partner = arguments.pairs(pairs, k)
-    shape = shape_of(maps, "maps")
-    result = home.empty(shape, dtype_of(maps, "maps")) if out is None else out
+    result = out
+    if result is None:
+        shape, dtype = shape_of(maps, "maps"), dtype_of(maps, "maps")
+        arguments.room(math.prod(shape) * np.dtype(dtype).itemsize, "maps")
+        result = home.empty(shape, dtype)
     _C.average_flip(
         maps,
         flipped,

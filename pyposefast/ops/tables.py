@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyposefast import arguments
 from pyposefast.arrays import Array, Home, home_of, shape_of
 from pyposefast.errors import DeviceMismatchError, InputError, InputTypeError
 
@@ -40,6 +41,7 @@ def float64(value: Array, argument: str, home: Home) -> Array:
     table = _table(value, argument, "iuf", "numbers")
     if table.dtype == np.longdouble and np.longdouble is not np.float64:
         raise InputTypeError(argument, "numbers of float64 or less", str(table.dtype))
+    arguments.room(8 * table.size, argument)  # a broadcast view may stand for any number of rows
     return np.ascontiguousarray(table, dtype=np.float64)
 
 
