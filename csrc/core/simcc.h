@@ -59,7 +59,7 @@ PPF_HD void blur_bins(const SimccSpec& spec, const Map<T>& vector, int peak, flo
   if (bins != nullptr && vector.stride_x == 1 && has_room) {
     bins += first;
   } else {
-    for (int i = 0; i < kMaxKernel + kLaneCount; ++i) line[i] = 0.0f;
+    for (float& bin : line) bin = 0.0f;
     load_line(vector, false, 0, first, spec.kernel + 2, line);
     bins = line;
   }
