@@ -81,9 +81,9 @@ void best_peaks_of(const PeakSpec& spec, const MapView& maps, const OffsetView& 
 }
 
 template <class T>
-BestBin best_bin(const Map<T>& vector) {
+PPF_HD BestBin best_bin(const Map<T>& vector) {
   Best best;
-  scan(vector, best);
+  scan_vector(vector, best);
   bool is_flat = vector.width > 1;
   for (int x = 0; x < vector.width && is_flat; ++x) {
     const int32_t key = vector.key(0, x);
@@ -92,57 +92,67 @@ BestBin best_bin(const Map<T>& vector) {
   return {best.key, best.index, best.nonfinite, is_flat};
 }
 
-// Joints whose blurred bins wait for their logarithms: these are taken of several at once.
-constexpr int kWaiting = 32;
+// Bins whose places are refined together: the Gaussian of one runs while another's waits, and one vector takes the
+// logarithms of several.
+constexpr int kTogether = 32;
 constexpr int kAtOnce = 16;
 
+template <class T>
 struct Waiting {
   int count = 0;
-  float blurred[3][kWaiting] = {};
-  float peak[kWaiting] = {};
-  float* place[kWaiting];
+  Map<T> vector[kTogether];
+  int peak[kTogether];
+  float* place[kTogether];
+
+  void add(const Map<T>& along, int bin, float* to) {
+    vector[count] = along;
+    peak[count] = bin;
+    place[count++] = to;
+  }
 };
 
-void refine_all(const SimccSpec& spec, Waiting& waiting) {
+template <class T>
+void refine_by_blur(const SimccSpec& spec, const Waiting<T>& waiting) {
+  float blurred[3][kTogether] = {}, peak[kTogether] = {};
+  for (int i = 0; i < waiting.count; ++i) {
+    float bins[3];
+    blur_bins(spec, waiting.vector[i], waiting.peak[i], bins);
+    for (int bin = 0; bin < 3; ++bin) blurred[bin][i] = bins[bin];
+    peak[i] = static_cast<float>(waiting.peak[i]);
+  }
   for (int i = 0; i < waiting.count; i += kAtOnce) {
     float logs[3][kAtOnce], places[kAtOnce];
     for (int bin = 0; bin < 3; ++bin) {
-      for (int j = 0; j < kAtOnce; ++j) logs[bin][j] = log_of_blurred(waiting.blurred[bin][i + j], false);
+      for (int j = 0; j < kAtOnce; ++j) logs[bin][j] = log_of_blurred(blurred[bin][i + j], false);
     }
     for (int j = 0; j < kAtOnce; ++j) {
-      places[j] = (waiting.peak[i + j] + simcc_step(spec, logs[0][j], logs[1][j], logs[2][j])) / spec.bins_per_pixel;
+      places[j] = (peak[i + j] + simcc_step(spec, logs[0][j], logs[1][j], logs[2][j])) / spec.bins_per_pixel;
     }
     for (int j = 0; j < kAtOnce && i + j < waiting.count; ++j) *waiting.place[i + j] = places[j];
   }
-  waiting.count = 0;
 }
 
 template <class T>
-void refine_later(const SimccSpec& spec, const Map<T>& vector, int peak, float* place, Waiting& waiting) {
-  const int i = waiting.count++;
-  float blurred[3];
-  blur_bins(spec, vector, peak, blurred);
-  for (int bin = 0; bin < 3; ++bin) waiting.blurred[bin][i] = blurred[bin];
-  waiting.peak[i] = static_cast<float>(peak);
-  waiting.place[i] = place;
+void refine_all(const SimccSpec& spec, const Waiting<T>& waiting) {
+  if (spec.refine == Refine::kDark) return refine_by_blur(spec, waiting);
+  for (int i = 0; i < waiting.count; ++i) {
+    *waiting.place[i] = refine_bin(spec, waiting.vector[i], waiting.peak[i]) / spec.bins_per_pixel;
+  }
 }
 
 template <class T>
 void decode_simcc_of(const SimccSpec& spec, const VectorView& x, const VectorView& y, const BestPeaks& out,
                      int64_t first, int64_t last) {
-  Waiting waiting;
+  Waiting<T> waiting;
   for (int64_t index = first; index < last; ++index) {
     const Map<T> along_x = vector_at<T>(x, index), along_y = vector_at<T>(y, index);
     const BestBin best_x = best_bin(along_x), best_y = best_bin(along_y);
     if (!write_simcc_score(spec, best_x, best_y, out, index)) continue;
-    float* const place = out.xy + 2 * index;
-    if (spec.refine == Refine::kDark) {
-      refine_later(spec, along_x, best_x.index, place, waiting);
-      refine_later(spec, along_y, best_y.index, place + 1, waiting);
-      if (waiting.count == kWaiting) refine_all(spec, waiting);
-    } else {
-      place[0] = refine_bin(spec, along_x, best_x.index) / spec.bins_per_pixel;
-      place[1] = refine_bin(spec, along_y, best_y.index) / spec.bins_per_pixel;
+    waiting.add(along_x, best_x.index, out.xy + 2 * index);
+    waiting.add(along_y, best_y.index, out.xy + 2 * index + 1);
+    if (waiting.count == kTogether) {
+      refine_all(spec, waiting);
+      waiting.count = 0;
     }
   }
   refine_all(spec, waiting);

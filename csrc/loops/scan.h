@@ -140,6 +140,14 @@ Extremes<T> extremes_of(const Map<T>& map) {
 
 constexpr int kMostAtOnce = 1 << 14;  // samples or rows whose numbers fit into every Value
 
+// -1 - lane.
+template <class T>
+PPF_HD typename Vector<T>::Values minus_lanes() {
+  typename Vector<T>::Values result;
+  for (int i = 0; i < Vector<T>::kWidth; ++i) result[i] = static_cast<typename Raw<T>::Value>(-1 - i);
+  return result;
+}
+
 // Index of the first of up to kMostAtOnce samples with these bits. There must be one.
 template <class T>
 int first_equal(const T* samples, int count, typename Raw<T>::Value wanted) {
@@ -153,8 +161,7 @@ int first_equal(const T* samples, int count, typename Raw<T>::Value wanted) {
     }
   }
   // Backwards, so that each lane keeps its first; as -1 - index, so that the largest is the first of all.
-  typename Vector<T>::Values lane, found = Vector<T>::all(Raw<T>::kLowest);
-  for (int i = 0; i < kWidth; ++i) lane[i] = static_cast<Value>(-1 - i);
+  typename Vector<T>::Values lane = minus_lanes<T>(), found = Vector<T>::all(Raw<T>::kLowest);
   if (count == kShortRow<T>) {
     lane -= static_cast<Value>(kShortRow<T> - kWidth);
 #pragma GCC unroll 8
@@ -256,6 +263,36 @@ void scan(const Map<T>& map, Best& best) {
   const int y = -1 - Vector<T>::largest_lane(largest == top ? -1 - row_of_largest : lowest);
   const int x = first_equal(rows.row(y), rows.length_of(y), top);
   best = {order_key(to_float(rows.row(y)[x])), y * rows.length + x, 0};
+}
+
+// The same for a map of one row, with a number per register where scan() has one per row. Inlined, so that the steps of
+// one vector run while another's wait.
+template <class T>
+PPF_HD void scan_vector(const Map<T>& vector, Best& best) {
+  constexpr int kWidth = Vector<T>::kWidth;
+  if (vector.stride_x != 1 || vector.width < kWidth || vector.width > kMostAtOnce) return scan(vector, best);
+  using Value = typename Raw<T>::Value;
+  const auto lane = minus_lanes<T>(), lowest = Vector<T>::all(Raw<T>::kLowest);
+  auto at_largest = lane, here = lane;  // as in first_equal(): -1 - index
+  LaneExtremes<T> all;
+  const auto look = [&](const T* samples) {
+    const auto values = Vector<T>::load(samples);
+    at_largest = values > all.largest ? here : at_largest;
+    all.take(values);
+  };
+  int start = 0;
+#pragma GCC unroll 8
+  for (; start + kWidth <= vector.width; start += kWidth) {
+    look(vector.data + start);
+    here -= static_cast<Value>(kWidth);
+  }
+  const int last = vector.width - kWidth;
+  here = lane - static_cast<Value>(last);
+  if (start < vector.width) look(vector.data + last);
+  const auto top = all.top(all.largest);
+  if (top <= 0 || top >= Raw<T>::kInfinity) return scan_slowly(vector, best);
+  const int x = -1 - Vector<T>::largest_lane(all.largest == top ? at_largest : lowest);
+  best = {order_key(to_float(vector.data[x])), x, 0};
 }
 
 // Maps that lie channel by channel in memory (NHWC): kLanes channels at a time, since reading one alone would fetch
