@@ -136,7 +136,9 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t index = blockIdx.x;
   const Map<T> along_x = vector_at<T>(x, index), along_y = vector_at<T>(y, index);
   const BestBin best_x = best_bin(along_x), best_y = best_bin(along_y);
-  if (threadIdx.x == 0) write_simcc(spec, along_x, along_y, best_x, best_y, out, index);
+  if (threadIdx.x != 0 || !write_simcc_score(spec, best_x, best_y, out, index)) return;
+  out.xy[2 * index] = refine_bin(spec, along_x, best_x.index) / spec.bins_per_pixel;
+  out.xy[2 * index + 1] = refine_bin(spec, along_y, best_y.index) / spec.bins_per_pixel;
 }
 
 }  // namespace

@@ -88,64 +88,65 @@ def region_affines(
     stream: int,
 ) -> None: ...
 def transform_points(points: Array, affines: Array, out: Array, *, stream: int) -> None: ...
+
+@type_check_only
+class PeakSpec: ...  # opaque
+
+@type_check_only
+class SimccSpec: ...
+
+def peak_spec(
+    refine: str, threshold: float, logits: bool, kernel: int, offset_scale: float
+) -> PeakSpec: ...
+def simcc_spec(
+    refine: str, score: str, split: float, threshold: float, kernel: int
+) -> SimccSpec: ...
 def best_peaks(
+    settings: PeakSpec,
     maps: Array,
     offsets: Array | None,
+    is_nhwc: bool,
     xy: Array,
     score: Array,
     count: Array,
     nonfinite: Array,
-    scratch: Array,
-    *,
-    refine: str,
-    threshold: float,
-    is_nhwc: bool,
-    logits: bool,
-    kernel: int,
-    offset_scale: float,
+    scratch: Array | None,
     threads: int,
     stream: int,
+    /,
 ) -> None: ...
 def best_peaks_scratch(
-    refine: str, n: int, k: int, height: int, width: int, *, threads: int, is_cuda: bool
+    settings: PeakSpec, n: int, k: int, height: int, width: int, threads: int, is_cuda: bool, /
 ) -> int: ...
 def find_peaks(
+    settings: PeakSpec,
     maps: Array,
     offsets: Array | None,
+    is_nhwc: bool,
     xy: Array,
     score: Array,
     count: Array,
     total: Array,
     nonfinite: Array,
     scratch: Array,
-    *,
-    refine: str,
-    threshold: float,
-    is_nhwc: bool,
-    logits: bool,
-    kernel: int,
-    offset_scale: float,
     threads: int,
     stream: int,
+    /,
 ) -> None: ...
 def find_peaks_scratch(
-    n: int, k: int, height: int, width: int, *, capacity: int, threads: int, is_cuda: bool
+    n: int, k: int, height: int, width: int, capacity: int, threads: int, is_cuda: bool, /
 ) -> int: ...
 def decode_simcc(
+    settings: SimccSpec,
     x: Array,
     y: Array,
     xy: Array,
     score: Array,
     count: Array,
     nonfinite: Array,
-    *,
-    refine: str,
-    score_rule: str,
-    split: float,
-    threshold: float,
-    kernel: int,
     threads: int,
     stream: int,
+    /,
 ) -> None: ...
 def average_flip(
     maps: Array,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyposefast import drawing, ops, skeletons, synthetic
     from pyposefast.drawing import draw_poses
     from pyposefast.errors import (
+        CapacityError,
         DeviceError,
         DeviceMismatchError,
         InputError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CapacityError",
     "DeviceError",
     "DeviceMismatchError",
     "InputError",
@@ -42,6 +44,7 @@ __all__ = [
 
 # Public name -> the module that defines it. A name that is a module itself maps to nothing.
 _HOMES = {
+    "CapacityError": "errors",
     "DeviceError": "errors",
     "DeviceMismatchError": "errors",
     "InputError": "errors",

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from pyposefast.errors import InputError, InputTypeError
+from pyposefast.errors import CapacityError, InputError, InputTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 LARGEST_SIDE = 1 << 15  # of a crop, in pixels
 MOST_THREADS = 1024
+LARGEST_RESULT_BYTES = 8 << 30  # of what one call allocates
+
+_T = TypeVar("_T")
+# Values that are what they say for good: an array of one number can be cached too, and then change.
+_PLAIN = frozenset((bool, int, float, str, ModuleType))
+
+
+def once(check: Callable[..., _T]) -> Callable[..., _T]:
+    """Remember what a check of plain settings returned: most calls repeat those of the last one.
+
+    True, 1 and 1.0 are different settings here, although they are equal keys of a dict.
+    """
+    cached = functools.lru_cache(maxsize=256, typed=True)(check)
+
+    @functools.wraps(check)
+    def checked(*settings: Any) -> _T:
+        if _PLAIN.issuperset(map(type, settings)):
+            return cached(*settings)
+        return check(*settings)
+
+    return checked
 
 
 def word(value: Any, argument: str, choices: tuple[str, ...]) -> str:
@@ -89,6 +112,30 @@ def crop_size(size: Any) -> tuple[int, int]:
 def threads(value: Any) -> int:
     """Check a number of CPU threads."""
     return integer(value, "threads", 1, MOST_THREADS)
+
+
+def room(wanted_bytes: int, argument: str, hint: str = "split it over several calls") -> None:
+    """Check that what a call is about to allocate can be meant.
+
+    Args:
+        wanted_bytes: the results, and scratch where there is much of it.
+        argument: whose numbers ask for so much.
+        hint: what to do about it.
+
+    Raises:
+        CapacityError: it is more than ``LARGEST_RESULT_BYTES``.
+    """
+    if wanted_bytes > LARGEST_RESULT_BYTES:
+        expected = f"at most {_size(LARGEST_RESULT_BYTES)} of results"
+        got, limit = _size(wanted_bytes), LARGEST_RESULT_BYTES
+        raise CapacityError(argument, expected, got, hint, limit=limit, seen=wanted_bytes)
+
+
+def _size(count: int) -> str:
+    """Bytes in words, as in "8 GiB"."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    power = min((count.bit_length() - 1) // 10, len(units) - 1) if count else 0
+    return f"{count / (1 << 10 * power):.3g} {units[power]}"
 
 
 def pairs(value: Sequence[tuple[int, int]], channels: int) -> list[int]:

@@ -5,9 +5,11 @@ The compiled module raises these same classes (csrc/bindings/errors.cpp finds th
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 __all__ = [
+    "CapacityError",
     "DeviceError",
     "DeviceMismatchError",
     "InputError",
@@ -37,7 +39,7 @@ class PyposefastError(Exception):
         """Keep all arguments on the way home from a pool's worker, not the text alone."""
         return (type(self), self._arguments(), self.__dict__)
 
-    def _arguments(self) -> tuple[str, ...]:
+    def _arguments(self) -> tuple[object, ...]:
         return (self.message, self.hint)
 
 
@@ -55,7 +57,7 @@ class _ArgumentError(PyposefastError):
     def _sentence(argument: str, expected: str, got: str) -> str:
         return f"{argument}: expected {expected}, got {got}"
 
-    def _arguments(self) -> tuple[str, ...]:
+    def _arguments(self) -> tuple[object, ...]:
         return (self.argument, self.expected, self.got, self.hint)
 
 
@@ -83,6 +85,30 @@ class DeviceMismatchError(InputError):
     @staticmethod
     def _sentence(argument: str, expected: str, got: str) -> str:
         return f"{argument}: {got} but {expected}"
+
+
+class CapacityError(InputError):
+    """More than a call may take: so many bytes of results, say, that they cannot be meant.
+
+    Attributes:
+        limit: the most that is taken.
+        seen: what would have been needed, in the same unit.
+    """
+
+    code = "PF-CP-001"
+
+    def __init__(
+        self, argument: str, expected: str, got: str, hint: str = "", *, limit: int, seen: int
+    ) -> None:
+        """Take the sentence as any other InputError does, and both numbers."""
+        super().__init__(argument, expected, got, hint)
+        self.limit = limit
+        self.seen = seen
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Numbers go by name, which a plain tuple of arguments cannot."""
+        restore = functools.partial(type(self), limit=self.limit, seen=self.seen)
+        return (restore, self._arguments(), self.__dict__)
 
 
 class DeviceError(PyposefastError):

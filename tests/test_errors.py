@@ -8,6 +8,7 @@ import pytest
 
 from pyposefast import _C
 from pyposefast.errors import (
+    CapacityError,
     DeviceError,
     DeviceMismatchError,
     InputError,
@@ -20,6 +21,7 @@ EVERY_ERROR = [
     InputTypeError("maps", "float32", "float64", "convert it first"),
     DeviceMismatchError("boxes", "images is on the CPU", "on cuda:0", "move it"),
     DeviceError("crop: no CUDA device", "pass CPU arrays"),
+    CapacityError("size", "at most 8 GiB of results", "1 TiB", "split it", limit=8, seen=1024),
 ]
 
 
@@ -52,6 +54,7 @@ def test_arguments_can_be_given_by_name() -> None:
         (EVERY_ERROR[1], (TypeError, PyposefastError)),
         (EVERY_ERROR[2], (InputError, ValueError)),
         (EVERY_ERROR[3], (PyposefastError,)),
+        (EVERY_ERROR[4], (InputError, ValueError)),
     ],
 )
 def test_errors_are_also_the_built_in_ones(

@@ -28,14 +28,12 @@ inline Device common_device(std::initializer_list<const Array*> arrays) {
 
 inline void require_shape(const Array& array, std::initializer_list<int64_t> shape) {
   bool fits = array.rank() == static_cast<int>(shape.size());
-  std::string expected;
   int axis = 0;
-  for (const int64_t size : shape) {
-    fits = fits && array.shape(axis) == size;
-    expected += (axis == 0 ? "[" : ", ") + std::to_string(size);
-    ++axis;
-  }
-  if (!fits) throw InputError(array.argument(), expected + "]", array.shape_text());
+  for (const int64_t size : shape) fits = fits && array.shape(axis++) == size;
+  if (fits) return;
+  std::string expected;
+  for (const int64_t size : shape) expected += (expected.empty() ? "[" : ", ") + std::to_string(size);
+  throw InputError(array.argument(), expected + "]", array.shape_text());
 }
 
 // For results that C++ writes through a bare pointer.

@@ -61,7 +61,7 @@ Array Array::from(py::handle object, std::string argument, std::uintptr_t stream
   Memory memory;
   memory.device.stream = stream;
   std::unique_ptr<Owner> owner = import_array(object, argument, memory);
-  return Array(memory, std::move(owner), std::move(argument));
+  return {memory, std::move(owner), std::move(argument)};
 }
 
 void Array::require(DType dtype, int rank, const char* axes) const {

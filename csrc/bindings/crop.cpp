@@ -149,7 +149,7 @@ CropSpec crop_spec(Source source, const std::string& output, const std::string& 
   const Output wanted =
       choose<Output>("output", output, {{"rgb", Output::kRgb}, {"bgr", Output::kBgr}, {"grey", Output::kGrey}});
   if (wanted == Output::kGrey && source != Source::kGrey) {
-    throw InputError("output", "\"rgb\" or \"bgr\" for a colour source", "\"grey\"");
+    throw InputError("output", R"("rgb" or "bgr" for a colour source)", R"("grey")");
   }
   CropSpec spec;
   spec.source = source;

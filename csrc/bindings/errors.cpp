@@ -25,7 +25,7 @@ void raise_input(const char* class_name, const InputError& error) {
   raise(class_name, error.argument, error.expected, error.got, error.hint);
 }
 
-void translate(std::exception_ptr pointer) {
+void translate(std::exception_ptr pointer) {  // NOLINT(performance-unnecessary-value-param): pybind11's signature
   try {
     if (pointer) std::rethrow_exception(pointer);
   } catch (const DeviceMismatchError& error) {

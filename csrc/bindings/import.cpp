@@ -234,6 +234,7 @@ void take_cuda_interface(py::handle object, py::handle interface, const std::str
     for (int axis = 0; axis < memory.rank; ++axis) set_byte_stride(memory, axis, bytes[axis], argument);
   }
   const auto data = entry("data").cast<py::tuple>();
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the protocol gives addresses as numbers
   memory.data = reinterpret_cast<void*>(data[0].cast<std::uintptr_t>());
   memory.read_only = data[1].cast<bool>();
   memory.device.kind = Device::kCuda;

@@ -21,6 +21,7 @@ using namespace py::literals;
 namespace ppf::bindings {
 namespace {
 
+// NOLINTBEGIN(bugprone-branch-clone): what CMake knows of CUDA is empty without it
 py::dict build_info() {
 #ifdef PPF_WITH_CUDA
   const bool has_cuda = true;
@@ -31,6 +32,8 @@ py::dict build_info() {
                   "cuda_compiler"_a = has_cuda ? PPF_CUDA_COMPILER : "",
                   "cuda_architectures"_a = has_cuda ? PPF_CUDA_ARCHITECTURES : "");
 }
+
+// NOLINTEND(bugprone-branch-clone)
 
 // status: "ok", or why there is no device to use.
 py::dict cuda_devices() {

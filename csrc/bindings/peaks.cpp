@@ -54,6 +54,45 @@ std::optional<Array> offset_array(const py::object& offsets, const PeakSpec& spe
   return Array::from(offsets, "offsets", stream);
 }
 
+std::optional<Array> array_if_any(const py::object& object, const char* argument, std::uintptr_t stream) {
+  if (object.is_none()) return std::nullopt;
+  return Array::from(object, argument, stream);
+}
+
+// Checked settings on their way through Python. A capsule, since a class would be registered by the emulated module
+// too.
+template <class Spec>
+constexpr const char* kNameOf = nullptr;
+template <>
+constexpr const char* kNameOf<PeakSpec> = "pyposefast.PeakSpec";
+template <>
+constexpr const char* kNameOf<SimccSpec> = "pyposefast.SimccSpec";
+
+template <class Spec>
+py::capsule wrap(const Spec& spec) {
+  return py::capsule(new Spec(spec), kNameOf<Spec>, [](PyObject* capsule) {
+    delete static_cast<Spec*>(PyCapsule_GetPointer(capsule, kNameOf<Spec>));
+  });
+}
+
+template <class Spec>
+const Spec& unwrap(const py::object& capsule) {
+  const void* const spec = PyCapsule_GetPointer(capsule.ptr(), kNameOf<Spec>);
+  if (spec == nullptr) throw py::error_already_set();
+  return *static_cast<const Spec*>(spec);
+}
+
+py::capsule peak_spec(const std::string& refine, float threshold, bool logits, int kernel, float offset_scale) {
+  return wrap(ops::peak_spec(refine_rule(refine), threshold, logits, kernel, offset_scale));
+}
+
+py::capsule simcc_spec(const std::string& refine, const std::string& score_rule, float split, float threshold,
+                       int kernel) {
+  const SimccScore score =
+      choose<SimccScore>("score", score_rule, {{"min", SimccScore::kMin}, {"mean", SimccScore::kMean}});
+  return wrap(ops::simcc_spec(refine_rule(refine), score, split, threshold, kernel));
+}
+
 // A processor to ask about scratch: the sizes differ between them.
 Device device_named(bool is_cuda) {
   Device device;
@@ -61,30 +100,30 @@ Device device_named(bool is_cuda) {
   return device;
 }
 
-void best_peaks(const py::object& maps, const py::object& offsets, const py::object& xy, const py::object& score,
-                const py::object& count, const py::object& nonfinite, const py::object& scratch,
-                const std::string& refine, float threshold, bool is_nhwc, bool logits, int kernel, float offset_scale,
-                int threads, std::uintptr_t stream) {
-  const PeakSpec spec = ops::peak_spec(refine_rule(refine), threshold, logits, kernel, offset_scale);
+void best_peaks(const py::object& settings, const py::object& maps, const py::object& offsets, bool is_nhwc,
+                const py::object& xy, const py::object& score, const py::object& count, const py::object& nonfinite,
+                const py::object& scratch, int threads, std::uintptr_t stream) {
+  const PeakSpec& spec = unwrap<PeakSpec>(settings);
   const Array input = Array::from(maps, "maps", stream), places = Array::from(xy, "xy", stream),
               scores = Array::from(score, "score", stream), counts = Array::from(count, "count", stream),
-              masked = Array::from(nonfinite, "nonfinite", stream), work = Array::from(scratch, "scratch", stream);
+              masked = Array::from(nonfinite, "nonfinite", stream);
+  const std::optional<Array> work = array_if_any(scratch, "scratch", stream);
   const std::optional<Array> fields = offset_array(offsets, spec, stream);
-  const Device device = common_device({&input, &places, &scores, &counts, &masked, &work, fields ? &*fields : nullptr});
+  const Device device =
+      common_device({&input, &places, &scores, &counts, &masked, work ? &*work : nullptr, fields ? &*fields : nullptr});
   const MapView view = map_view(input, is_nhwc);
   const OffsetView offset = fields ? offset_view(*fields, view) : OffsetView{};
   const BestPeaks out{result<float, 3>(places, {view.n, view.k, 2}), result<float, 2>(scores, {view.n, view.k}),
                       result<int32_t, 2>(counts, {view.n, view.k}), result<int32_t, 2>(masked, {view.n, view.k})};
-  const View<float, 1> words = work.out<float, 1>("scratch");
+  const View<float, 1> words = work ? work->out<float, 1>("scratch") : View<float, 1>{};
   const py::gil_scoped_release nogil;
   ops::best_peaks(spec, view, offset, out, words, threads, device);
 }
 
-void find_peaks(const py::object& maps, const py::object& offsets, const py::object& xy, const py::object& score,
-                const py::object& count, const py::object& total, const py::object& nonfinite,
-                const py::object& scratch, const std::string& refine, float threshold, bool is_nhwc, bool logits,
-                int kernel, float offset_scale, int threads, std::uintptr_t stream) {
-  const PeakSpec spec = ops::peak_spec(refine_rule(refine), threshold, logits, kernel, offset_scale);
+void find_peaks(const py::object& settings, const py::object& maps, const py::object& offsets, bool is_nhwc,
+                const py::object& xy, const py::object& score, const py::object& count, const py::object& total,
+                const py::object& nonfinite, const py::object& scratch, int threads, std::uintptr_t stream) {
+  const PeakSpec& spec = unwrap<PeakSpec>(settings);
   const Array input = Array::from(maps, "maps", stream), places = Array::from(xy, "xy", stream),
               scores = Array::from(score, "score", stream), counts = Array::from(count, "count", stream),
               totals = Array::from(total, "total", stream), masked = Array::from(nonfinite, "nonfinite", stream),
@@ -116,11 +155,10 @@ MapView shaped(int64_t n, int64_t k, int32_t height, int32_t width) {
   return maps;
 }
 
-int64_t best_peaks_scratch(const std::string& refine, int64_t n, int64_t k, int32_t height, int32_t width, int threads,
+int64_t best_peaks_scratch(const py::object& settings, int64_t n, int64_t k, int32_t height, int32_t width, int threads,
                            bool is_cuda) {
-  PeakSpec spec;
-  spec.refine = refine_rule(refine);
-  return ops::best_peaks_scratch(spec, shaped(n, k, height, width), threads, device_named(is_cuda));
+  return ops::best_peaks_scratch(unwrap<PeakSpec>(settings), shaped(n, k, height, width), threads,
+                                 device_named(is_cuda));
 }
 
 int64_t find_peaks_scratch(int64_t n, int64_t k, int32_t height, int32_t width, int capacity, int threads,
@@ -128,14 +166,10 @@ int64_t find_peaks_scratch(int64_t n, int64_t k, int32_t height, int32_t width, 
   return ops::find_peaks_scratch(shaped(n, k, height, width), capacity, threads, device_named(is_cuda));
 }
 
-void decode_simcc(const py::object& x, const py::object& y, const py::object& xy, const py::object& score,
-                  const py::object& count, const py::object& nonfinite, const std::string& refine,
-                  const std::string& score_rule, float split, float threshold, int kernel, int threads,
+void decode_simcc(const py::object& settings, const py::object& x, const py::object& y, const py::object& xy,
+                  const py::object& score, const py::object& count, const py::object& nonfinite, int threads,
                   std::uintptr_t stream) {
-  const SimccSpec spec =
-      ops::simcc_spec(refine_rule(refine),
-                      choose<SimccScore>("score", score_rule, {{"min", SimccScore::kMin}, {"mean", SimccScore::kMean}}),
-                      split, threshold, kernel);
+  const SimccSpec& spec = unwrap<SimccSpec>(settings);
   const Array along_x = Array::from(x, "x", stream), along_y = Array::from(y, "y", stream),
               places = Array::from(xy, "xy", stream), scores = Array::from(score, "score", stream),
               counts = Array::from(count, "count", stream), masked = Array::from(nonfinite, "nonfinite", stream);
@@ -183,18 +217,19 @@ void average_flip(const py::object& maps, const py::object& flipped, const std::
 void register_peaks(py::module_& m) {
   m.attr("MAX_CAPACITY") = kMaxCapacity;
   m.attr("MAX_KERNEL") = kMaxKernel;
-  m.def("best_peaks", &best_peaks, "maps"_a, "offsets"_a, "xy"_a, "score"_a, "count"_a, "nonfinite"_a, "scratch"_a,
-        py::kw_only(), "refine"_a, "threshold"_a, "is_nhwc"_a, "logits"_a, "kernel"_a, "offset_scale"_a, "threads"_a,
-        "stream"_a);
-  m.def("best_peaks_scratch", &best_peaks_scratch, "refine"_a, "n"_a, "k"_a, "height"_a, "width"_a, py::kw_only(),
-        "threads"_a, "is_cuda"_a);
-  m.def("find_peaks", &find_peaks, "maps"_a, "offsets"_a, "xy"_a, "score"_a, "count"_a, "total"_a, "nonfinite"_a,
-        "scratch"_a, py::kw_only(), "refine"_a, "threshold"_a, "is_nhwc"_a, "logits"_a, "kernel"_a, "offset_scale"_a,
-        "threads"_a, "stream"_a);
-  m.def("find_peaks_scratch", &find_peaks_scratch, "n"_a, "k"_a, "height"_a, "width"_a, py::kw_only(), "capacity"_a,
-        "threads"_a, "is_cuda"_a);
-  m.def("decode_simcc", &decode_simcc, "x"_a, "y"_a, "xy"_a, "score"_a, "count"_a, "nonfinite"_a, py::kw_only(),
-        "refine"_a, "score_rule"_a, "split"_a, "threshold"_a, "kernel"_a, "threads"_a, "stream"_a);
+  m.def("peak_spec", &peak_spec, "refine"_a, "threshold"_a, "logits"_a, "kernel"_a, "offset_scale"_a);
+  m.def("simcc_spec", &simcc_spec, "refine"_a, "score"_a, "split"_a, "threshold"_a, "kernel"_a);
+  // Positional: looking up a dozen keywords would take longer than the maps of one person.
+  m.def("best_peaks", &best_peaks, "settings"_a, "maps"_a, "offsets"_a, "is_nhwc"_a, "xy"_a, "score"_a, "count"_a,
+        "nonfinite"_a, "scratch"_a, "threads"_a, "stream"_a, py::pos_only());
+  m.def("best_peaks_scratch", &best_peaks_scratch, "settings"_a, "n"_a, "k"_a, "height"_a, "width"_a, "threads"_a,
+        "is_cuda"_a, py::pos_only());
+  m.def("find_peaks", &find_peaks, "settings"_a, "maps"_a, "offsets"_a, "is_nhwc"_a, "xy"_a, "score"_a, "count"_a,
+        "total"_a, "nonfinite"_a, "scratch"_a, "threads"_a, "stream"_a, py::pos_only());
+  m.def("find_peaks_scratch", &find_peaks_scratch, "n"_a, "k"_a, "height"_a, "width"_a, "capacity"_a, "threads"_a,
+        "is_cuda"_a, py::pos_only());
+  m.def("decode_simcc", &decode_simcc, "settings"_a, "x"_a, "y"_a, "xy"_a, "score"_a, "count"_a, "nonfinite"_a,
+        "threads"_a, "stream"_a, py::pos_only());
   m.def("average_flip", &average_flip, "maps"_a, "flipped"_a, "partner"_a, "out"_a, py::kw_only(), "shift"_a,
         "is_nhwc"_a, "threads"_a, "stream"_a);
 }

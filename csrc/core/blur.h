@@ -179,10 +179,11 @@ struct TopTwo {
 template <class T>
 PPF_HD Place second_peak_place(const Map<T>& map, const TopTwo& top, float& score) {
   const int padded_width = map.width + 2 * kSecondPeakPad;
+  const int first_row = top.index[0] / padded_width, second_row = top.index[1] / padded_width;
   const float x = static_cast<float>(top.index[0] % padded_width - kSecondPeakPad);
-  const float y = static_cast<float>(top.index[0] / padded_width - kSecondPeakPad);
+  const float y = static_cast<float>(first_row - kSecondPeakPad);
   const float dx = static_cast<float>(top.index[1] % padded_width - kSecondPeakPad) - x;
-  const float dy = static_cast<float>(top.index[1] / padded_width - kSecondPeakPad) - y;
+  const float dy = static_cast<float>(second_row - kSecondPeakPad) - y;
   // A negative second sample would lose to the erased first one, and the way to oneself has no direction.
   const bool has_direction = top.key[1] >= 0;
   const float distance = square_root(dx * dx + dy * dy);

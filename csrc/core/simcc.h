@@ -35,25 +35,52 @@ PPF_HD Map<T> vector_at(const VectorView& vectors, int64_t index) {
   return {static_cast<const T*>(vectors.data) + offset, 1, vectors.length, 0, vectors.stride_bin, false};
 }
 
-// Step from the logs of three blurred bins. Further than a quarter of the kernel, the blur no longer covers the target.
-PPF_HD float simcc_step(const SimccSpec& spec, const float blurred[3]) {
-  const float l = log_of_blurred(blurred[0], false), c = log_of_blurred(blurred[1], false),
-              r = log_of_blurred(blurred[2], false);
-  const float curvature = (l - c) + (r - c);
-  if (!(curvature < 0.0f)) return 0.0f;
-  const float step = 0.5f * (l - r) / curvature;
-  return absolute(step) * 4.0f <= static_cast<float>(spec.kernel) ? step : 0.0f;
+// Step from the logs of the blurred bins before, at and after the peak. Further than a quarter of the kernel, the blur
+// no longer covers the target.
+PPF_HD float simcc_step(const SimccSpec& spec, float before, float centre, float after) {
+  const float curvature = (before - centre) + (after - centre);
+  const float step = 0.5f * (before - after) / curvature;
+  const bool usable = curvature < 0.0f && absolute(step) * 4.0f <= static_cast<float>(spec.kernel);
+  return usable ? step : 0.0f;
 }
 
-// The blurred bins before, at and after `peak`; summed in ascending order.
+// Where bins can be read as they lie.
+PPF_HD const float* as_floats(const float* bins) { return bins; }
+PPF_HD const float* as_floats(const Half*) { return nullptr; }
+
+// The blurred bins before, at and after `peak`. Each is four sums, of every fourth tap in ascending order: one sum
+// alone would wait for itself.
 template <class T>
 PPF_HD void blur_bins(const SimccSpec& spec, const Map<T>& vector, int peak, float blurred[3]) {
-  float line[kMaxKernel + kLaneCount] = {}, values[kLaneCount];
-  load_line(vector, false, 0, peak - 1 - spec.kernel / 2, spec.kernel + 2, line);
-  Lanes sums;
-  for (int t = 0; t < spec.kernel; ++t) sums.add(spec.weights[t], line + t);
-  sums.store(values);
-  for (int i = 0; i < 3; ++i) blurred[i] = values[i];
+  const int first = peak - 1 - spec.kernel / 2;
+  const float* bins = as_floats(vector.data);
+  float line[kMaxKernel + kLaneCount];
+  const bool has_room = first >= 0 && first + spec.kernel + kLaneCount <= vector.width;
+  if (bins != nullptr && vector.stride_x == 1 && has_room) {
+    bins += first;
+  } else {
+    for (float& bin : line) bin = 0.0f;
+    load_line(vector, false, 0, first, spec.kernel + 2, line);
+    bins = line;
+  }
+  Lanes sum0, sum1, sum2, sum3;
+  const float* const weights = spec.weights;
+  int t = 0;
+  for (; t + 3 < spec.kernel; t += 4) {
+    sum0.add(weights[t], bins + t);
+    sum1.add(weights[t + 1], bins + t + 1);
+    sum2.add(weights[t + 2], bins + t + 2);
+    sum3.add(weights[t + 3], bins + t + 3);
+  }
+  if (t < spec.kernel) sum0.add(weights[t], bins + t);
+  if (t + 1 < spec.kernel) sum1.add(weights[t + 1], bins + t + 1);
+  if (t + 2 < spec.kernel) sum2.add(weights[t + 2], bins + t + 2);
+  float part0[kLaneCount], part1[kLaneCount], part2[kLaneCount], part3[kLaneCount];
+  sum0.store(part0);
+  sum1.store(part1);
+  sum2.store(part2);
+  sum3.store(part3);
+  for (int i = 0; i < 3; ++i) blurred[i] = (part0[i] + part1[i]) + (part2[i] + part3[i]);
 }
 
 // Sub-bin place of the peak, in bins.
@@ -63,7 +90,8 @@ PPF_HD float refine_bin(const SimccSpec& spec, const Map<T>& vector, int peak) {
   if (spec.refine == Refine::kDark) {
     float blurred[3];
     blur_bins(spec, vector, peak, blurred);
-    step = simcc_step(spec, blurred);
+    step = simcc_step(spec, log_of_blurred(blurred[0], false), log_of_blurred(blurred[1], false),
+                      log_of_blurred(blurred[2], false));
   } else if (spec.refine == Refine::kLogParabola && peak > 0 && peak < vector.width - 1) {
     step = log_parabola(vector.value(0, peak - 1), vector.value(0, peak), vector.value(0, peak + 1));
   }
@@ -76,22 +104,21 @@ struct BestBin {
   bool is_flat;  // all finite bins equal: the vector says nothing
 };
 
-// From the best bins of both axes to entry `index` of the results.
-template <class T>
-PPF_HD void write_simcc(const SimccSpec& spec, const Map<T>& x, const Map<T>& y, const BestBin& best_x,
-                        const BestBin& best_y, const BestPeaks& out, int64_t index) {
+// From the best bins of both axes to all of entry `index` but its place, which is 0 when the joint does not count. True
+// when it does.
+PPF_HD bool write_simcc_score(const SimccSpec& spec, const BestBin& best_x, const BestBin& best_y, const BestPeaks& out,
+                              int64_t index) {
   out.nonfinite[index] = best_x.nonfinite + best_y.nonfinite;
   out.count[index] = 0;
   out.score[index] = out.xy[2 * index] = out.xy[2 * index + 1] = 0.0f;
-  if (best_x.key == kNever || best_y.key == kNever || best_x.is_flat || best_y.is_flat) return;
+  if (best_x.key == kNever || best_y.key == kNever || best_x.is_flat || best_y.is_flat) return false;
   const float score_x = value_of_key(best_x.key), score_y = value_of_key(best_y.key);
   const float score =
       spec.score == SimccScore::kMean ? 0.5f * score_x + 0.5f * score_y : (score_y < score_x ? score_y : score_x);
   out.score[index] = score;
-  if (!(score > spec.threshold)) return;
+  if (!(score > spec.threshold)) return false;
   out.count[index] = 1;
-  out.xy[2 * index] = refine_bin(spec, x, best_x.index) / spec.bins_per_pixel;
-  out.xy[2 * index + 1] = refine_bin(spec, y, best_y.index) / spec.bins_per_pixel;
+  return true;
 }
 
 }  // namespace ppf

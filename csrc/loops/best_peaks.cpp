@@ -71,7 +71,7 @@ void best_peaks_of(const PeakSpec& spec, const MapView& maps, const OffsetView& 
       lanes = static_cast<int>(last - index < lanes ? last - index : lanes);
       scan_channels(maps, map_at<T>(maps, index, false).data, lanes, best);
     } else {
-      best[0] = scan(map_at<T>(maps, index, false));
+      scan(map_at<T>(maps, index, false), best[0]);
     }
     for (int lane = 0; lane < lanes; ++lane) {
       write_best<T>(spec, maps, offsets, out, scratch, index + lane, best[lane]);
@@ -81,8 +81,9 @@ void best_peaks_of(const PeakSpec& spec, const MapView& maps, const OffsetView& 
 }
 
 template <class T>
-BestBin best_bin(const Map<T>& vector) {
-  const Best best = scan(vector);
+PPF_HD BestBin best_bin(const Map<T>& vector) {
+  Best best;
+  scan_vector(vector, best);
   bool is_flat = vector.width > 1;
   for (int x = 0; x < vector.width && is_flat; ++x) {
     const int32_t key = vector.key(0, x);
@@ -91,13 +92,70 @@ BestBin best_bin(const Map<T>& vector) {
   return {best.key, best.index, best.nonfinite, is_flat};
 }
 
+// Bins whose places are refined together: the Gaussian of one runs while another's waits, and one vector takes the
+// logarithms of several.
+constexpr int kTogether = 32;
+constexpr int kAtOnce = 16;
+
+template <class T>
+struct Waiting {
+  int count = 0;
+  Map<T> vector[kTogether];
+  int peak[kTogether];
+  float* place[kTogether];
+
+  void add(const Map<T>& along, int bin, float* to) {
+    vector[count] = along;
+    peak[count] = bin;
+    place[count++] = to;
+  }
+};
+
+template <class T>
+void refine_by_blur(const SimccSpec& spec, const Waiting<T>& waiting) {
+  float blurred[3][kTogether] = {}, peak[kTogether] = {};
+  for (int i = 0; i < waiting.count; ++i) {
+    float bins[3];
+    blur_bins(spec, waiting.vector[i], waiting.peak[i], bins);
+    for (int bin = 0; bin < 3; ++bin) blurred[bin][i] = bins[bin];
+    peak[i] = static_cast<float>(waiting.peak[i]);
+  }
+  for (int i = 0; i < waiting.count; i += kAtOnce) {
+    float logs[3][kAtOnce], places[kAtOnce];
+    for (int bin = 0; bin < 3; ++bin) {
+      for (int j = 0; j < kAtOnce; ++j) logs[bin][j] = log_of_blurred(blurred[bin][i + j], false);
+    }
+    for (int j = 0; j < kAtOnce; ++j) {
+      places[j] = (peak[i + j] + simcc_step(spec, logs[0][j], logs[1][j], logs[2][j])) / spec.bins_per_pixel;
+    }
+    for (int j = 0; j < kAtOnce && i + j < waiting.count; ++j) *waiting.place[i + j] = places[j];
+  }
+}
+
+template <class T>
+void refine_all(const SimccSpec& spec, const Waiting<T>& waiting) {
+  if (spec.refine == Refine::kDark) return refine_by_blur(spec, waiting);
+  for (int i = 0; i < waiting.count; ++i) {
+    *waiting.place[i] = refine_bin(spec, waiting.vector[i], waiting.peak[i]) / spec.bins_per_pixel;
+  }
+}
+
 template <class T>
 void decode_simcc_of(const SimccSpec& spec, const VectorView& x, const VectorView& y, const BestPeaks& out,
                      int64_t first, int64_t last) {
+  Waiting<T> waiting;
   for (int64_t index = first; index < last; ++index) {
     const Map<T> along_x = vector_at<T>(x, index), along_y = vector_at<T>(y, index);
-    write_simcc(spec, along_x, along_y, best_bin(along_x), best_bin(along_y), out, index);
+    const BestBin best_x = best_bin(along_x), best_y = best_bin(along_y);
+    if (!write_simcc_score(spec, best_x, best_y, out, index)) continue;
+    waiting.add(along_x, best_x.index, out.xy + 2 * index);
+    waiting.add(along_y, best_y.index, out.xy + 2 * index + 1);
+    if (waiting.count == kTogether) {
+      refine_all(spec, waiting);
+      waiting.count = 0;
+    }
   }
+  refine_all(spec, waiting);
 }
 
 }  // namespace

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pyposefast.ops.crop import (
+from pyposefast.ops.affines import (
     Affines,
-    Crops,
     axis_affines,
     box_affines,
-    crop_images,
     joint_affines,
     letterbox_affines,
     scale_affines,
     transform_points,
 )
+from pyposefast.ops.crop import Crops, crop_images
 from pyposefast.ops.peaks import (
     BestPeaks,
     Peaks,

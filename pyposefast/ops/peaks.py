@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -92,30 +93,26 @@ def best_peaks(
         InputTypeError: an argument has the wrong dtype or is no array.
     """
     home = home_of(maps, "maps")
-    n, k, height, width = _map_shape(maps, layout)
-    settings = _settings(refine, threshold, logits, kernel, offset_scale, threads)
+    spec, is_nhwc, threads = _settings(
+        _C, refine, threshold, logits, kernel, offset_scale, layout, threads
+    )
+    n, k, height, width = _map_shape(maps, is_nhwc)
+    arguments.room(20 * n * k, "maps")
     xy = home.empty((n, k, 2), "float32")
     score = home.empty((n, k), "float32")
     count = home.empty((n, k), "int32")
     masked = home.empty((n, k), "int32")
-    words = 0
+    scratch = None
     if refine == "second_peak":  # the one rule that wants memory of its own
-        words = _C.best_peaks_scratch(
-            refine, n, k, height, width, threads=threads, is_cuda=home.device_kind == "cuda"
-        )
+        on_cuda = home.device_kind == "cuda"
+        words = _C.best_peaks_scratch(spec, n, k, height, width, threads, on_cuda)
+        arguments.room(4 * words, "maps")
+        scratch = home.empty((words,), "float32")
     _C.best_peaks(
-        maps,
-        offsets,
-        xy,
-        score,
-        count,
-        masked,
-        home.empty((words,), "float32"),
-        is_nhwc=layout == "nhwc",
-        stream=home.stream,
-        **settings,
+        spec, maps, offsets, is_nhwc, xy, score, count, masked, scratch, threads, home.stream
     )
-    _check_finite(masked, "maps", nonfinite, home)
+    if nonfinite != "mask":
+        _check_finite(masked, "maps", nonfinite, home)
     return BestPeaks(xy, score, count, masked)
 
 
@@ -156,37 +153,35 @@ def find_peaks(
         InputTypeError: an argument has the wrong dtype or is no array.
     """
     home = home_of(maps, "maps")
-    n, k, height, width = _map_shape(maps, layout)
-    settings = _settings(refine, threshold, logits, kernel, offset_scale, threads)
+    spec, is_nhwc, threads = _settings(
+        _C, refine, threshold, logits, kernel, offset_scale, layout, threads
+    )
+    n, k, height, width = _map_shape(maps, is_nhwc)
     capacity = arguments.integer(capacity, "capacity", 1, _C.MAX_CAPACITY)
+    on_cuda = home.device_kind == "cuda"
+    words = _C.find_peaks_scratch(n, k, height, width, capacity, threads, on_cuda)
+    arguments.room(12 * n * k * (capacity + 1) + 4 * words, "capacity")
     xy = home.empty((n, k, capacity, 2), "float32")
     score = home.empty((n, k, capacity), "float32")
     count = home.empty((n, k), "int32")
     total = home.empty((n, k), "int32")
     masked = home.empty((n, k), "int32")
-    words = _C.find_peaks_scratch(
-        n,
-        k,
-        height,
-        width,
-        capacity=capacity,
-        threads=threads,
-        is_cuda=home.device_kind == "cuda",
-    )
     _C.find_peaks(
+        spec,
         maps,
         offsets,
+        is_nhwc,
         xy,
         score,
         count,
         total,
         masked,
         home.empty((words,), "int32"),
-        is_nhwc=layout == "nhwc",
-        stream=home.stream,
-        **settings,
+        threads,
+        home.stream,
     )
-    _check_finite(masked, "maps", nonfinite, home)
+    if nonfinite != "mask":
+        _check_finite(masked, "maps", nonfinite, home)
     return Peaks(xy, score, count, total, masked)
 
 
@@ -221,32 +216,19 @@ def decode_simcc(
         joint has count 0.
     """
     home = home_of(x, "x")
-    arguments.word(refine, "refine", ("none", "log_parabola", "dark"))
-    arguments.word(score, "score", ("min", "mean"))
+    spec, threads = _simcc_settings(_C, refine, score, split, threshold, kernel, threads)
     shape = shape_of(x, "x")
     if len(shape) != 3:  # noqa: PLR2004
         raise InputError("x", "[N, K, bins]", str(list(shape)))
     n, k = shape[:2]
+    arguments.room(20 * n * k, "x")
     xy = home.empty((n, k, 2), "float32")
     scores = home.empty((n, k), "float32")
     count = home.empty((n, k), "int32")
     masked = home.empty((n, k), "int32")
-    _C.decode_simcc(
-        x,
-        y,
-        xy,
-        scores,
-        count,
-        masked,
-        refine=refine,
-        score_rule=score,
-        split=arguments.number(split, "split", arguments.FLOAT32_TINY),
-        threshold=arguments.number(threshold, "threshold"),
-        kernel=arguments.integer(kernel, "kernel", 3, _C.MAX_KERNEL),
-        threads=arguments.threads(threads),
-        stream=home.stream,
-    )
-    _check_finite(masked, "x", nonfinite, home)
+    _C.decode_simcc(spec, x, y, xy, scores, count, masked, threads, home.stream)
+    if nonfinite != "mask":
+        _check_finite(masked, "x", nonfinite, home)
     return BestPeaks(xy, scores, count, masked)
 
 
@@ -274,60 +256,91 @@ def average_flip(
     Returns:
         The mean, of the shape and dtype of ``maps``.
     """
-    _, k, _, _ = _map_shape(maps, layout)
+    is_nhwc = _is_nhwc(layout)
+    _, k, _, _ = _map_shape(maps, is_nhwc)
     home = home_of(maps, "maps") if out is None else home_of(out, "out")
     partner = arguments.pairs(pairs, k)
-    shape = shape_of(maps, "maps")
-    result = home.empty(shape, dtype_of(maps, "maps")) if out is None else out
+    result = out
+    if result is None:
+        shape, dtype = shape_of(maps, "maps"), dtype_of(maps, "maps")
+        arguments.room(math.prod(shape) * np.dtype(dtype).itemsize, "maps")
+        result = home.empty(shape, dtype)
     _C.average_flip(
         maps,
         flipped,
         partner,
         result,
         shift=arguments.flag(shift, "shift"),
-        is_nhwc=layout == "nhwc",
+        is_nhwc=is_nhwc,
         threads=arguments.threads(threads),
         stream=home.stream,
     )
     return result
 
 
-def _map_shape(maps: Array, layout: str) -> tuple[int, int, int, int]:
+def _is_nhwc(layout: str) -> bool:
+    return arguments.word(layout, "layout", ("nchw", "nhwc")) == "nhwc"
+
+
+def _map_shape(maps: Array, is_nhwc: bool) -> tuple[int, int, int, int]:  # noqa: FBT001
     """N, K, H and W of maps in either layout."""
-    arguments.word(layout, "layout", ("nchw", "nhwc"))
     shape = shape_of(maps, "maps")
     if len(shape) != 4:  # noqa: PLR2004
-        axes = "[N, H, W, K]" if layout == "nhwc" else "[N, K, H, W]"
+        axes = "[N, H, W, K]" if is_nhwc else "[N, K, H, W]"
         raise InputError("maps", axes, str(list(shape)))
-    n, *rest = shape
-    k, height, width = (rest[2], rest[0], rest[1]) if layout == "nhwc" else rest
+    if is_nhwc:
+        n, height, width, k = shape
+    else:
+        n, k, height, width = shape
     if height * width > _MOST_SAMPLES:
         raise InputError("maps", "fewer than 2^31 samples in a map", f"{height} x {width}")
     return n, k, height, width
 
 
+@arguments.once
 def _settings(
+    module: Any,
     refine: str,
     threshold: float,
     logits: bool,  # noqa: FBT001
     kernel: int,
     offset_scale: float,
+    layout: str,
     threads: int,
-) -> dict[str, Any]:
-    """Check the arguments that best_peaks and find_peaks share."""
-    return {
-        "refine": arguments.word(refine, "refine", _RULES),
-        "threshold": arguments.number(threshold, "threshold"),
-        "logits": arguments.flag(logits, "logits"),
-        "kernel": arguments.integer(kernel, "kernel", 3, _C.MAX_KERNEL),
-        "offset_scale": arguments.number(offset_scale, "offset_scale"),
-        "threads": arguments.threads(threads),
-    }
+) -> tuple[_C.PeakSpec, bool, int]:
+    """Check what best_peaks and find_peaks share: the spec, is_nhwc and threads."""
+    spec = module.peak_spec(
+        arguments.word(refine, "refine", _RULES),
+        arguments.number(threshold, "threshold"),
+        arguments.flag(logits, "logits"),
+        arguments.integer(kernel, "kernel", 3, _C.MAX_KERNEL),
+        arguments.number(offset_scale, "offset_scale"),
+    )
+    return spec, _is_nhwc(layout), arguments.threads(threads)
+
+
+@arguments.once
+def _simcc_settings(
+    module: Any,
+    refine: str,
+    score: str,
+    split: float,
+    threshold: float,
+    kernel: int,
+    threads: int,
+) -> tuple[_C.SimccSpec, int]:
+    """Check the settings of decode_simcc: the spec and threads."""
+    spec = module.simcc_spec(
+        arguments.word(refine, "refine", ("none", "log_parabola", "dark")),
+        arguments.word(score, "score", ("min", "mean")),
+        arguments.number(split, "split", arguments.FLOAT32_TINY),
+        arguments.number(threshold, "threshold"),
+        arguments.integer(kernel, "kernel", 3, _C.MAX_KERNEL),
+    )
+    return spec, arguments.threads(threads)
 
 
 def _check_finite(masked: Array, argument: str, nonfinite: str, home: Home) -> None:
-    if nonfinite == "mask":
-        return
     if nonfinite != "raise" or home.device_kind != "cpu":
         expected = '"mask" or "raise"' if home.device_kind == "cpu" else '"mask" on a device'
         raise InputError("nonfinite", expected, repr(nonfinite))
