@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from emulated_array import EmulatedArray, emulated
 
+import pyposefast.ops.assignment
 import pyposefast.ops.crop
 import pyposefast.ops.peaks
 
@@ -94,7 +95,7 @@ def emulated_module() -> Any:
 def emulation(order: str = "ascending") -> Iterator[Device]:
     """The ops call the emulated extension for as long as this lasts."""
     module = emulated_module()
-    users = (pyposefast.ops.crop, pyposefast.ops.peaks)
+    users = (pyposefast.ops.assignment, pyposefast.ops.crop, pyposefast.ops.peaks)
     originals = [user._C for user in users]  # type: ignore[attr-defined]
     module.set_thread_order(order)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyposefast.ops.assignment import Assignment, assign
 from pyposefast.ops.crop import (
     Affines,
     Crops,
@@ -25,10 +26,12 @@ from pyposefast.ops.peaks import (
 
 __all__ = [
     "Affines",
+    "Assignment",
     "BestPeaks",
     "Crops",
     "Peaks",
     "Refine",
+    "assign",
     "average_flip",
     "axis_affines",
     "best_peaks",
