@@ -27,7 +27,7 @@ UGLY = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e38, 1e-40, -1e-45, 0.0,
 
 
 def random_scores(rng: np.random.Generator, shape: tuple[int, int, int]) -> Any:
-    kind = rng.integers(6)
+    kind = rng.integers(7)
     if kind == 0:
         return rng.random(shape, F32)
     if kind == 1:
@@ -40,7 +40,10 @@ def random_scores(rng: np.random.Generator, shape: tuple[int, int, int]) -> Any:
     if kind == 4:
         return rng.integers(0, 1 << 32, shape, np.uint64).astype(np.uint32).view(F32)
     scores = rng.normal(size=shape).astype(F32)
-    scores[rng.random(shape) < 0.5] = rng.choice(UGLY[:3])
+    missing = rng.random(shape) < 0.5
+    if kind == 5:  # all want the first columns
+        missing |= (rng.random(shape) < 0.9) & (np.arange(shape[2]) > shape[2] // 3)
+    scores[missing] = rng.choice(UGLY[:3])
     return scores
 
 
