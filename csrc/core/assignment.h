@@ -1,7 +1,8 @@
 // Matching rows with columns, one to one: the best pair first, or the best total.
 //
 // A caller with a dense matrix and scratch of greedy_words() or optimal_words() gets a matching from match_greedily()
-// or match_optimally(). The kernels take the same steps with the threads of a block, through the functions below them.
+// or match_optimally(). The kernels take the same steps with the threads of a block, and share the functions that
+// those two are made of.
 //
 // The best total is found by shortest augmenting paths with prices (Jonker and Volgenant, "A shortest augmenting path
 // algorithm for dense and sparse linear assignment problems", 1987). Each row of the shorter side in turn is matched
