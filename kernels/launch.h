@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/affine.h"
+#include "core/assignment.h"
 #include "core/crop.h"
 #include "core/flip.h"
 #include "core/peaks.h"
@@ -44,6 +45,10 @@ struct Launcher {
 
   void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift,
                     const MapTarget& out) const;
+
+  // scratch: assign_scratch() words per problem.
+  void assign(const AssignSpec& spec, const AssignProblems& problems, const Assignments& out, double* scratch) const;
+  static int64_t assign_scratch(const AssignSpec& spec, int64_t rows, int64_t columns);
 };
 
 // Makes `consumer` wait for the work that is on `producer` now, both streams of one device.

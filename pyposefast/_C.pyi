@@ -159,3 +159,23 @@ def average_flip(
     threads: int,
     stream: int,
 ) -> None: ...
+def assign(
+    scores: Array,
+    rows: Array | None,
+    columns: Array | None,
+    column: Array,
+    row: Array,
+    total: Array,
+    finished: Array,
+    scratch: Array,
+    *,
+    method: str,
+    maximise: bool,
+    gate: float | None,
+    iterations: int,
+    threads: int,
+    stream: int,
+) -> None: ...
+def assign_scratch(
+    method: str, n: int, rows: int, columns: int, *, threads: int, is_cuda: bool
+) -> int: ...

@@ -114,7 +114,7 @@ step emulated 150 bash -c build_emulated
 step tests 240 "${pytest[@]}" "$root/tests"
 step memcheck 120 "${sanitizer[@]}" --tool=memcheck "${pytest[@]}" "$root/tests/ops" -m 'cuda and not large' -k "not ($slow)"
 step racecheck 90 "${sanitizer[@]}" --tool=racecheck "${pytest[@]}" "$root/tests/ops" -m 'cuda and not large' \
-  -k "peaks and not ($slow)"
+  -k "(peaks or assignment_edges) and not ($slow)"
 step benchmarks 120 bash -c bench
 
 commit=${COMMIT:-$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)}

@@ -22,6 +22,7 @@ import pytest
 from emulated_array import EmulatedArray, emulated
 
 import pyposefast.ops.affines
+import pyposefast.ops.assignment
 import pyposefast.ops.crop
 import pyposefast.ops.peaks
 
@@ -96,7 +97,12 @@ def emulated_module() -> Any:
 def emulation(order: str = "ascending") -> Iterator[Device]:
     """The ops call the emulated extension for as long as this lasts."""
     module = emulated_module()
-    users = (pyposefast.ops.affines, pyposefast.ops.crop, pyposefast.ops.peaks)
+    users = (
+        pyposefast.ops.affines,
+        pyposefast.ops.assignment,
+        pyposefast.ops.crop,
+        pyposefast.ops.peaks,
+    )
     originals = [user._C for user in users]  # type: ignore[attr-defined]
     module.set_thread_order(order)
     try:

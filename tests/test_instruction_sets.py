@@ -24,6 +24,7 @@ def digest() -> str:
     random = np.random.default_rng(3)
     maps = (random.integers(0, 40, (3, 5, 33, 47)) / 40).astype(np.float32)
     image = random.integers(0, 256, (90, 130, 3), np.uint8)
+    scores = random.normal(size=(20, 23, 30)).astype(np.float32)
     boxes = np.array([[3.0, 4.0, 80.0, 85.0], [-20.0, 10.0, 50.0, 120.0]])
     affines = ops.box_affines(boxes, size=(64, 48), angle_rad=np.array([0.0, 0.4]))
     results = [
@@ -31,6 +32,9 @@ def digest() -> str:
         ops.crop_images(image, affines.affine, size=(64, 48), dtype="float16").pixels,
         ops.average_flip(maps, maps, pairs=[(0, 1)], shift=True),
         ops.decode_simcc(maps[:, :, 0], maps[:, :, 1]).xy,
+        ops.assign(scores).column,
+        ops.assign(maps[0], gate=0.9, maximise=False).total,
+        ops.assign(maps[0], method="greedy").row,
     ]
     rules: tuple[ops.Refine, ...] = ("quarter", "dark", "udp_dark", "second_peak", "centroid7")
     results += [ops.best_peaks(maps, refine=rule).xy for rule in rules]

@@ -37,6 +37,7 @@ def all_ops(device: Device) -> dict[str, Callable[[], Any]]:
     boxes = put(np.array([[3.0, 4.0, 50.0, 50.0], [-9.0, 10.0, 90.0, 33.0]]))
     affines = put(inputs.random_affines(rng, 4, (60, 80), (24, 18)))
     points = put(rng.random((4, 7, 2), F32))
+    scores = put(rng.random((3, 9, 12), F32))
     calls: dict[str, Callable[[], Any]] = {
         "crop_images": lambda: ops.crop_images(image, affines, size=(24, 18)),
         "crop_images of nv12": lambda: ops.crop_images(
@@ -44,6 +45,8 @@ def all_ops(device: Device) -> dict[str, Callable[[], Any]]:
         ),
         "box_affines": lambda: ops.box_affines(boxes, size=(24, 18), padding=1.25),
         "transform_points": lambda: ops.transform_points(points, affines),
+        "assign": lambda: ops.assign(scores, gate=0.2),
+        "assign greedily": lambda: ops.assign(scores, method="greedy"),
         "decode_simcc": lambda: ops.decode_simcc(x, y),
         "average_flip": lambda: ops.average_flip(maps, flipped, pairs=[(0, 1)], shift=True),
     }
@@ -125,6 +128,7 @@ def long_calls() -> dict[str, Callable[[int], Any]]:
     turned = np.array([[[0.9, 0.3, 5.0], [-0.3, 0.9, 60.0]]])
     maps = inputs.crowd(np.random.default_rng(6), 1, 17, 64, 48)
     vectors = np.random.default_rng(7).random((1, 17, 512), F32)
+    scores = np.random.default_rng(8).random((1, 40, 40), F32)
 
     def many(array: Any, count: int) -> Any:
         return np.broadcast_to(array, (count, *array.shape[1:]))
@@ -133,6 +137,7 @@ def long_calls() -> dict[str, Callable[[int], Any]]:
         "crop_images": lambda amount: ops.crop_images(
             image, many(turned, 4 * amount), size=(256, 192), dtype="uint8", source="rgb"
         ),
+        "assign": lambda amount: ops.assign(many(scores, 128 * amount)),
         "best_peaks": lambda amount: ops.best_peaks(many(maps, 8 * amount), refine="second_peak"),
         "find_peaks": lambda amount: ops.find_peaks(many(maps, 32 * amount)),
         "decode_simcc": lambda amount: ops.decode_simcc(

@@ -65,6 +65,7 @@ py::dict describe_array(const py::object& object, const std::string& argument, s
 PYBIND11_MODULE(PPF_MODULE_NAME, m) {
   using namespace ppf::bindings;
   register_errors(m);
+  register_assignment(m);
   register_crop(m);
   register_peaks(m);
   m.def("build_info", &build_info);

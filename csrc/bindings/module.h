@@ -5,6 +5,7 @@
 
 namespace ppf::bindings {
 
+void register_assignment(pybind11::module_& module);
 void register_crop(pybind11::module_& module);
 void register_peaks(pybind11::module_& module);
 

@@ -1,5 +1,5 @@
-// Eight sums that advance side by side, as one vector where there are vectors. Written as a loop over eight floats, GCC
-// vectorises the loop around it instead and adds up each register in order, at a quarter of the speed.
+// Eight sums or minima that advance side by side, as one vector where there are vectors. Written as a loop over eight
+// floats, GCC vectorises the loop around it instead and adds up each register in order, at a quarter of the speed.
 #pragma once
 
 #include "core/host_device.h"
@@ -29,6 +29,36 @@ struct Lanes {
 
   PPF_HD void store(float* to) const {
     for (int i = 0; i < kLaneCount; ++i) to[i] = value[i];
+  }
+};
+
+// For the smallest of many doubles, none of them NaN; infinity of none at all.
+struct Minima {
+#if defined(__CUDACC__)
+  double value[kLaneCount];
+#else
+  typedef double Vector __attribute__((vector_size(8 * kLaneCount)));
+  Vector value;
+#endif
+
+  PPF_HD Minima() {
+    for (int i = 0; i < kLaneCount; ++i) value[i] = __builtin_huge_val();
+  }
+
+  PPF_HD void add(const double* from) {
+#if defined(__CUDACC__)
+    for (int i = 0; i < kLaneCount; ++i) value[i] = from[i] < value[i] ? from[i] : value[i];
+#else
+    Vector vector;
+    __builtin_memcpy(&vector, from, sizeof vector);
+    value = vector < value ? vector : value;
+#endif
+  }
+
+  PPF_HD double smallest() const {
+    double least = value[0];
+    for (int i = 1; i < kLaneCount; ++i) least = value[i] < least ? value[i] : least;
+    return least;
   }
 };
 

@@ -15,10 +15,11 @@
   void find_peaks(const PeakSpec&, const MapView&, const OffsetView&, const PeakLists&, uint32_t*, int64_t, int64_t); \
   void decode_simcc(const SimccSpec&, const VectorView&, const VectorView&, const BestPeaks&, int64_t, int64_t);      \
   void average_flip(const MapView&, const MapView&, const FlipPairs&, bool, const MapTarget&, int64_t, int64_t);      \
+  void assign(const AssignSpec&, const AssignProblems&, const Assignments&, double*, int64_t, int64_t);               \
   }
 
 #define PPF_TABLE(isa) \
-  Table { #isa, isa::crop, isa::best_peaks, isa::find_peaks, isa::decode_simcc, isa::average_flip }
+  Table { #isa, isa::crop, isa::best_peaks, isa::find_peaks, isa::decode_simcc, isa::average_flip, isa::assign }
 
 PPF_DECLARE_LOOPS(baseline)
 #ifdef PPF_X86_LEVELS

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/assignment.h"
 #include "core/crop.h"
 #include "core/flip.h"
 #include "core/peaks.h"
@@ -12,7 +13,8 @@
 
 namespace ppf::loops {
 
-// One entry per loop; `first` and `last` bound the items (crops, or maps in N-major order) that the call handles.
+// One entry per loop; `first` and `last` bound the items (crops, problems, or maps in N-major order) that the call
+// handles.
 struct Table {
   const char* name;  // of the instruction set
   void (*crop)(const CropSpec&, const Image* images, int64_t image_count, const View<const double, 3>& inverses,
@@ -25,6 +27,8 @@ struct Table {
                        int64_t last);
   void (*average_flip)(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift,
                        const MapTarget&, int64_t first, int64_t last);
+  void (*assign)(const AssignSpec&, const AssignProblems&, const Assignments&, double* scratch, int64_t first,
+                 int64_t last);
 };
 
 // The loops for this CPU: the widest instruction set that it and this build have, or the one that the environment

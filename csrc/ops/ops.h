@@ -6,9 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/affine.h"
+#include "core/assignment.h"
 #include "core/crop.h"
 #include "core/flip.h"
 #include "core/peaks.h"
@@ -68,5 +70,22 @@ void decode_simcc(const SimccSpec& spec, const VectorView& x, const VectorView& 
 // mirrored map moves one pixel right first (HRNet). out may be maps itself.
 void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift, const MapTarget& out,
                   int threads, const Device& device);
+
+// ---- assignment -------------------------------------------------------------------------------------------------
+
+// What is matched, in the caller's terms. Scores are to be large, or with `maximise` false small. A pair whose score is
+// not finite, or worse than the gate, cannot be matched.
+AssignSpec assign_spec(AssignMethod method, bool maximise, std::optional<float> gate, int64_t iterations);
+
+// Scores [N, R, C], of which the first rows[n] and columns[n] of each problem exist (all, where the counts are absent)
+// -> column [N, R] of each row or -1, row [N, C] of each column or -1, total [N] of the matched scores in the order of
+// the rows, finished [N] (0: the iterations ran out, and what is matched is the best for the first rows of the shorter
+// side only). kGreedy: the best pair first, ties by row, then column. kOptimal: the most pairs and, among those
+// matchings, the best total. A count that is out of range raises on the CPU, naming `rows`[n] or `columns`[n], and on a
+// device is the nearest in range.
+void assign(const AssignSpec& spec, const AssignProblems& problems, const Assignments& out,
+            const View<double, 1>& scratch, int threads, const Device& device);
+int64_t assign_scratch(const AssignSpec& spec, int64_t n, int64_t rows, int64_t columns, int threads,
+                       const Device& device);
 
 }  // namespace ppf::ops

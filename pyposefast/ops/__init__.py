@@ -11,6 +11,7 @@ from pyposefast.ops.affines import (
     scale_affines,
     transform_points,
 )
+from pyposefast.ops.assignment import Assignment, assign
 from pyposefast.ops.crop import Crops, crop_images
 from pyposefast.ops.peaks import (
     BestPeaks,
@@ -24,10 +25,12 @@ from pyposefast.ops.peaks import (
 
 __all__ = [
     "Affines",
+    "Assignment",
     "BestPeaks",
     "Crops",
     "Peaks",
     "Refine",
+    "assign",
     "average_flip",
     "axis_affines",
     "best_peaks",

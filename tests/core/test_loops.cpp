@@ -2,6 +2,7 @@
 #include "loops/loops.h"
 
 #include <cstring>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -44,6 +45,26 @@ void compare(const Run& run) {
 }
 
 }  // namespace
+
+TEST(assignments_are_the_same_bits) {
+  const int64_t n = 5, rows = 21, columns = 30;
+  const std::vector<float> scores = maps_of(n * rows * columns, 11);
+  AssignProblems problems;
+  problems.scores = {scores.data(), {n, rows, columns}, {rows * columns, columns, 1}};
+  for (const AssignMethod method : {AssignMethod::kGreedy, AssignMethod::kOptimal}) {
+    for (const std::optional<float> gate : {std::optional<float>(), std::optional<float>(0.5f)}) {
+      const AssignSpec spec = ops::assign_spec(method, true, gate, INT32_MAX);
+      compare([&](const loops::Table& table) {
+        std::vector<int32_t> out(n * (rows + columns + 2));
+        int32_t* const after = out.data() + n * (rows + columns);
+        std::vector<double> scratch(ops::assign_scratch(spec, n, rows, columns, 1, Device()));
+        const Assignments to{out.data(), out.data() + n * rows, reinterpret_cast<float*>(after), after + n};
+        table.assign(spec, problems, to, scratch.data(), 0, n);
+        return out;
+      });
+    }
+  }
+}
 
 TEST(crops_are_the_same_bits) {
   const int height = 61, width = 83;

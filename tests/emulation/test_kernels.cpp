@@ -1,6 +1,7 @@
 // Every kernel against the CPU loops of the same op, bit for bit, in every thread order: the native twin of
 // tests/ops/test_agreement.py, for the sanitizers.
 #include <cstring>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -130,6 +131,34 @@ TEST(flip_averages_agree) {
       std::vector<float> out(c.samples.size());
       const MapTarget target{out.data(), false, c.view.stride_n, c.view.stride_k, c.view.stride_y, 1};
       ops::average_flip(c.view, c.view, pairs, shift, target, 1, device);
+      return out;
+    });
+  }
+}
+
+TEST(assignments_agree) {
+  for (unsigned seed = 0; seed < 30; ++seed) {
+    std::mt19937 random(seed * 91 + 7);
+    const int64_t n = 1 + random() % 3;
+    // Both widths of a block, and a state that does not fit into shared memory.
+    const int64_t rows = seed == 29 ? 4 : 1 + random() % (seed % 6 == 0 ? 80 : 9);
+    const int64_t columns = seed == 29 ? 1100 : 1 + random() % (seed % 6 == 0 ? 80 : 9);
+    const std::vector<float> scores = maps_of(static_cast<std::size_t>(n * rows * columns), seed);
+    std::vector<int32_t> counts(static_cast<std::size_t>(n));
+    for (int32_t& count : counts) count = static_cast<int32_t>(random() % static_cast<unsigned>(rows + 1));
+    AssignProblems problems;
+    problems.scores = {scores.data(), {n, rows, columns}, {rows * columns, columns, 1}};
+    if (seed % 4 == 1) problems.rows = {counts.data(), {n}, {1}};
+    const auto method = seed % 3 == 0 ? AssignMethod::kGreedy : AssignMethod::kOptimal;
+    const std::optional<float> gate = seed % 5 < 2 ? std::optional<float>(0.25f) : std::nullopt;
+    const AssignSpec spec = ops::assign_spec(method, seed % 2 == 0, gate, seed % 7 == 6 ? 9 : INT32_MAX);
+    compare("assign", [&](const Device& device) {
+      std::vector<int32_t> out(static_cast<std::size_t>(n * (rows + columns + 2)));
+      int32_t* const after = out.data() + n * (rows + columns);
+      std::vector<double> scratch(static_cast<std::size_t>(ops::assign_scratch(spec, n, rows, columns, 1, device)));
+      const View<double, 1> work{scratch.data(), {static_cast<int64_t>(scratch.size())}, {1}};
+      ops::assign(spec, problems, {out.data(), out.data() + n * rows, reinterpret_cast<float*>(after), after + n}, work,
+                  1, device);
       return out;
     });
   }

@@ -163,6 +163,17 @@ def test_mixed_devices_in_a_list_and_in_out(device: Device) -> None:
         )
 
 
+@pytest.mark.parametrize("argument", ["rows", "columns"])
+def test_mixed_devices_of_counts(device: Device, argument: str) -> None:
+    if device.is_cpu:
+        pytest.skip("both are on the CPU")
+    scores, counts = arrays()["scores"], np.array([3, 2], np.int32)
+    for one, other in ((device.put(scores), counts), (scores, device.put(counts))):
+        with pytest.raises(DeviceMismatchError) as caught:
+            ops.assign(one, **{argument: other})
+        assert caught.value.argument == argument
+
+
 def test_bad_regions_on_a_device(device: Device) -> None:
     """Where nobody can look without waiting, a bad row is NaN, and its crop shows the fill."""
     if device.is_cpu:
@@ -226,6 +237,17 @@ def test_wrong_arrays_on_a_device(device: Device) -> None:
         for call in (ops.best_peaks, ops.find_peaks):
             with pytest.raises((InputError, InputTypeError), match="maps"):
                 call(device.put(maps))
+    for scores in (
+        np.zeros((2, 3, 4)),
+        np.zeros((3, 4), F32),
+        np.zeros((2, 3, 4), np.int32),
+        np.zeros((1, 1, 1 << 16), F32),
+    ):
+        with pytest.raises((InputError, InputTypeError), match="scores"):
+            ops.assign(device.put(scores))
+    for counts in (np.zeros(3, np.int32), np.zeros(2, F32), np.zeros((2, 1), np.int32)):
+        with pytest.raises((InputError, InputTypeError), match="columns"):
+            ops.assign(device.put(good["scores"]), columns=device.put(counts))
     for image in (good["image"][..., :2], good["image"].astype(np.int32), good["image"][:0]):
         with pytest.raises((InputError, InputTypeError), match="images"):
             ops.crop_images(device.put(image), device.put(good["affines"]), size=(8, 6))

@@ -1,4 +1,4 @@
-"""Hostile arguments: rows A, B and C of the fault catalogue, as far as they reach crop and peaks.
+"""Hostile arguments: rows A, B and C of the fault catalogue, as far as they reach the ops.
 
 `CALLS` are calls that are in order; each case spoils one argument of one of them. `REFUSED` must
 raise, `FINE` must not, `EITHER` may do both.
@@ -34,6 +34,7 @@ def arrays() -> dict[str, Any]:
         "affines": np.array([[[1.0, 0.0, 2.0], [0.0, 1.0, -3.0]]] * 3),
         "boxes": np.array([[1.0, 2.0, 20.0, 30.0]] * 5),
         "points": rng.random((3, 4, 2), F32),
+        "scores": rng.random((2, 3, 4), F32),
     }
 
 
@@ -55,6 +56,15 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
             "maps": arrays()["maps"],
             "flipped": arrays()["maps"].copy(),
             "pairs": [(0, 1)],
+        },
+    ),
+    "assign": (ops.assign, lambda: {"scores": arrays()["scores"]}),
+    "assign of counts": (
+        ops.assign,
+        lambda: {
+            "scores": arrays()["scores"],
+            "rows": np.array([3, 2], np.int32),
+            "columns": np.array([0, 4], np.int32),
         },
     ),
     "crop_images": (
@@ -311,6 +321,43 @@ def cases_of_flip() -> Iterator[Case]:
     yield from bad_threads()
 
 
+def cases_of_assignment() -> Iterator[Case]:
+    yield from wrong_arrays("scores", arrays()["scores"], ["float16", "float64", "int32", "bool"])
+    for shape in ((0, 3, 4), (2, 0, 4), (2, 3, 0), (1, 1, 1)):
+        yield "scores", f"shape {shape}", np.zeros(shape, F32), FINE
+    for shape in ((1, 1 << 20, 2), (1, 2, 1 << 20), (1, 1 << 28, 1 << 28)):
+        huge = np.lib.stride_tricks.as_strided(np.zeros(1, F32), shape, (0, 0, 0))
+        yield "scores", f"shape {shape}", huge, REFUSED
+    for value in (np.nan, np.inf, -np.inf, 3e38, 1e-45):
+        yield "scores", f"all {value}", np.full((2, 3, 4), value, F32), FINE
+    yield from bad_choices("method")
+    for value in (0, 1, "x", [], np.array([True]), 1.0, None):
+        yield "maximise", repr(value), value, REFUSED
+    yield from bad_scalars("gate", [np.nan, np.inf, -np.inf, 1e300], [None, 0, -0.5, 1e38])
+    wrong = [0, -1, 1 << 31, 1 << 40, 1 << 70, 2.5, np.nan, True]
+    yield from bad_scalars("iterations", wrong, [1, (1 << 31) - 1])
+    yield from bad_threads()
+
+
+def cases_of_counts() -> Iterator[Case]:
+    for name, capacity in (("rows", 3), ("columns", 4)):
+        good = np.array([capacity, 0], np.int32)
+        for dtype in ["float32", "uint8", "bool", *WRONG_TYPES]:
+            yield name, f"dtype {dtype}", np.zeros(2, dtype), REFUSED
+        for thing in NO_ARRAYS[1:]:
+            yield name, f"a {type(thing).__name__}", thing, REFUSED
+        for shape in ((1,), (3,), (0,), (), (2, 1), (1, 2)):
+            yield name, f"shape {shape}", np.zeros(shape, np.int32), REFUSED
+        yield name, "a list", good.tolist(), REFUSED
+        yield name, "None", None, FINE
+        yield name, "read-only", read_only(good), FINE
+        yield name, "of steps", np.repeat(good, 3)[::3], FINE
+        for value in (-1, capacity + 1, (1 << 31) - 1, -(1 << 31)):
+            spoilt = good.copy()
+            spoilt[1] = value
+            yield f"{name}[1]", repr(value), spoilt, REFUSED
+
+
 def cases_of_crop() -> Iterator[Case]:
     image, affines = arrays()["image"], arrays()["affines"]
     yield from wrong_arrays("images", image, ["int32", "bool", "float16", "float64"])
@@ -463,6 +510,8 @@ def all_cases() -> list[tuple[str, str, str, Any, str]]:
         "best_peaks with offsets": [cases_of_offsets()],
         "decode_simcc": [cases_of_simcc()],
         "average_flip": [cases_of_flip()],
+        "assign": [cases_of_assignment()],
+        "assign of counts": [cases_of_counts()],
         "crop_images": [cases_of_crop()],
         "crop_images of nv12": [cases_of_nv12()],
         "box_affines": [cases_of_regions("box_affines"), cases_of_boxes()],
