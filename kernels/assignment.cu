@@ -85,12 +85,12 @@ __device__ void match_greedily_by_block(const AssignSpec& spec, const Pairs& pai
 
 // The best over the block, known to every thread. Starts and ends as block_best() does.
 template <int Threads>
-__device__ Nearest block_nearest(Nearest mine) {
+__device__ NearestColumn block_nearest(NearestColumn mine) {
   PPF_SHARED(double, distances, [Threads / kWarp]);
   PPF_SHARED(int32_t, ranks, [Threads / kWarp]);
   for (int step = kWarp / 2; step > 0; step /= 2) {
-    const Nearest other{__shfl_down_sync(kWholeWarp, mine.distance, step),
-                        __shfl_down_sync(kWholeWarp, mine.rank, step)};
+    const NearestColumn other{__shfl_down_sync(kWholeWarp, mine.distance, step),
+                              __shfl_down_sync(kWholeWarp, mine.rank, step)};
     if (other.beats(mine)) mine = other;
   }
   __syncthreads();
@@ -99,9 +99,9 @@ __device__ Nearest block_nearest(Nearest mine) {
     ranks[thread_index() / kWarp] = mine.rank;
   }
   __syncthreads();
-  Nearest best{distances[0], ranks[0]};
+  NearestColumn best{distances[0], ranks[0]};
   for (int warp = 1; warp < Threads / kWarp; ++warp) {
-    const Nearest other{distances[warp], ranks[warp]};
+    const NearestColumn other{distances[warp], ranks[warp]};
     if (other.beats(best)) best = other;
   }
   return best;
@@ -123,10 +123,10 @@ __device__ void relax_own(const AssignSpec& spec, const Pairs& pairs, const Assi
 }
 
 template <int Threads>
-__device__ Nearest nearest_of_block(const Pairs& pairs, const AssignState& state, const int32_t* row_of) {
-  Nearest mine{static_cast<double>(kInfinity), INT32_MAX};
+__device__ NearestColumn nearest_of_block(const Pairs& pairs, const AssignState& state, const int32_t* row_of) {
+  NearestColumn mine{static_cast<double>(kInfinity), INT32_MAX};
   for (int32_t column = thread_index(); column < pairs.columns; column += Threads) {
-    const Nearest other{state.distance[column], rank_of(column, pairs.columns, row_of[column])};
+    const NearestColumn other{state.distance[column], rank_of(column, pairs.columns, row_of[column])};
     if (other.beats(mine)) mine = other;
   }
   return block_nearest<Threads>(mine);
@@ -156,7 +156,7 @@ __device__ bool match_optimally_by_block(const AssignSpec& spec, const Pairs& pa
       if (scans >= spec.iterations) return false;
       ++scans;
       relax_own<Threads>(spec, pairs, state, row, reach);
-      Nearest nearest = nearest_of_block<Threads>(pairs, state, row_of);
+      NearestColumn nearest = nearest_of_block<Threads>(pairs, state, row_of);
       if (nearest.distance == kInfinity && !ends_scarce) {
         ends_scarce = true;
         for (int32_t column = thread_index(); column < pairs.columns; column += Threads) {

@@ -1,4 +1,4 @@
-// What the threads of one block do together: find the best of their candidates, add up their counts.
+// What the threads of one block do together: find the best of their candidates, add up their counts, sort.
 #pragma once
 
 #include "kernels/launch.cuh"
@@ -62,6 +62,28 @@ __device__ int32_t block_sum(int32_t mine) {
   int32_t total = 0;
   for (int warp = 0; warp < Threads / kWarp; ++warp) total += sums[warp];
   return total;
+}
+
+// Sorts ascending, in memory that has room for a power of two of keys. Any thread may just have written them, and any
+// may read them afterwards.
+template <int Threads>
+__device__ void block_sort(uint64_t* keys, int32_t count) {
+  int32_t padded = 1;
+  while (padded < count) padded *= 2;
+  for (int32_t i = count + static_cast<int32_t>(threadIdx.x); i < padded; i += Threads) keys[i] = ~uint64_t{0};
+  __syncthreads();
+  for (int32_t run = 2; run <= padded; run *= 2) {
+    for (int32_t distance = run / 2; distance > 0; distance /= 2) {
+      for (int32_t pair = static_cast<int32_t>(threadIdx.x); pair < padded / 2; pair += Threads) {
+        const int32_t low = 2 * pair - (pair & (distance - 1)), high = low + distance;
+        const uint64_t at_low = keys[low], at_high = keys[high];
+        if ((at_low > at_high) != ((low & run) == 0)) continue;  // every other run is sorted the other way round
+        keys[low] = at_high;
+        keys[high] = at_low;
+      }
+      __syncthreads();
+    }
+  }
 }
 
 }  // namespace ppf::kernels

@@ -4,6 +4,7 @@
 // order (plateaus, ranking) gets it from the position of the bit. A word holds 32 neighbours of one row, so a warp
 // marks a word with one ballot.
 #include "core/blur.h"
+#include "core/shoulders.h"
 #include "kernels/block.cuh"
 #include "kernels/launch.cuh"
 #include "kernels/launch.h"
@@ -172,14 +173,74 @@ __device__ uint64_t lowest_kept(const Map<T>& map, const Bitmaps& bits, int32_t 
   return lowest;
 }
 
+// The best peaks of a map by rank, and what was found beside each of them.
+struct Ranked {
+  int32_t* peak;      // [capacity] samples
+  int32_t* shoulder;  // [capacity] samples, -1: there is none
+  int32_t* is_own;    // [capacity] 1: no other peak explains the shoulder
+
+  __device__ Ranked(int32_t* memory, int32_t capacity)
+      : peak(memory), shoulder(memory + capacity), is_own(memory + 2 * capacity) {}
+  static constexpr std::size_t kArrays = 3;
+};
+
+template <class T>
+__device__ Blob blob_at(const Map<T>& map, int32_t sample) {
+  return blob_of(map, sample / map.width, sample % map.width);
+}
+
+// Whether the shoulder of peak m is a joint of its own: no other blob reaches up to it, and no earlier peak has it.
+template <class T>
+__device__ bool is_own_joint(const Map<T>& map, const Ranked& ranked, int32_t peaks, int32_t m) {
+  const int32_t at = ranked.shoulder[m];
+  const Shoulder shoulder{at / map.width, at % map.width, 0.0f};
+  const float sample = map.value(shoulder.y, shoulder.x);
+  for (int32_t other = 0; other < peaks; ++other) {
+    const int32_t peak = ranked.peak[other];
+    if (other == m || !is_within_reach(peak / map.width, peak % map.width, shoulder)) continue;
+    if (other < m && ranked.shoulder[other] == at) return false;
+    if (!is_rise(sample - blob_at(map, peak).at(shoulder.y, shoulder.x), sample)) return false;
+  }
+  return true;
+}
+
+// As the CPU's: the shoulders of the first `peaks` entries, in their order, as far as there is room. Returns how many
+// there are, right in thread 0.
+template <class T>
+__device__ int32_t append_shoulders(const PeakSpec& spec, const Map<T>& map, const Ranked& ranked, int32_t peaks,
+                                    float* xy, float* score, int32_t capacity) {
+  __syncthreads();  // the peaks are ranked and refined
+  for (int32_t m = static_cast<int32_t>(threadIdx.x); m < peaks; m += kThreads) {
+    const Shoulder shoulder = steepest_shoulder(spec, map, blob_at(map, ranked.peak[m]));
+    ranked.shoulder[m] = shoulder.x < 0 ? -1 : shoulder.y * map.width + shoulder.x;
+  }
+  __syncthreads();
+  for (int32_t m = static_cast<int32_t>(threadIdx.x); m < peaks; m += kThreads) {
+    ranked.is_own[m] = ranked.shoulder[m] >= 0 && is_own_joint(map, ranked, peaks, m) ? 1 : 0;
+  }
+  __syncthreads();
+  if (threadIdx.x != 0) return 0;
+  int32_t entry = peaks;
+  for (int32_t m = 0; m < peaks; ++m) {
+    if (ranked.is_own[m] == 0 || entry++ >= capacity) continue;
+    const Shoulder shoulder{ranked.shoulder[m] / map.width, ranked.shoulder[m] % map.width, 0.0f};
+    const Place at = shoulder_place(map, shoulder, {xy[2 * m], xy[2 * m + 1]});
+    xy[2 * entry - 2] = at.x;
+    xy[2 * entry - 1] = at.y;
+    score[entry - 1] = map.value(shoulder.y, shoulder.x);
+  }
+  return entry - peaks;
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     find_peaks_kernel(PeakSpec spec, MapView maps, OffsetView offsets, PeakLists out, uint32_t* scratch) {
-  PPF_DYNAMIC_SHARED(uint64_t, list);  // [capacity]
+  PPF_DYNAMIC_SHARED(uint64_t, list);  // [capacity], and with spec.shoulders what `ranked` holds
   PPF_SHARED(int32_t, next);
   const int64_t index = blockIdx.x;
   const Map<T> map = map_at<T>(maps, index, spec.logits);
   const Bitmaps bits = bitmaps_of(scratch, index, map.height, map.width);
+  const Ranked ranked(reinterpret_cast<int32_t*>(list + out.capacity), out.capacity);
   if (threadIdx.x == 0) next = 0;
   const int32_t nonfinite = block_sum<kThreads>(mark(spec, map, bits));
   resolve_plateaus(map, bits);
@@ -207,10 +268,12 @@ __global__ void __launch_bounds__(kThreads)
     xy[2 * place] = at.x;
     xy[2 * place + 1] = at.y;
     score[place] = map.value(y, x);
+    if (spec.shoulders) ranked.peak[place] = sample;
   }
+  const int32_t shoulders = spec.shoulders ? append_shoulders(spec, map, ranked, kept, xy, score, out.capacity) : 0;
   if (threadIdx.x == 0) {
-    out.count[index] = kept;
-    out.total[index] = total;
+    out.count[index] = smaller(kept + shoulders, out.capacity);
+    out.total[index] = total + shoulders;
     out.nonfinite[index] = nonfinite;
   }
 }
@@ -225,12 +288,13 @@ void Launcher::find_peaks(const PeakSpec& spec, const MapView& maps, const Offse
                           uint32_t* scratch) const {
   const DeviceScope scope(device.index);
   const dim3 grid(static_cast<unsigned>(maps.n * maps.k));
-  const std::size_t list = sizeof(uint64_t) * static_cast<std::size_t>(out.capacity);
+  const std::size_t entry = sizeof(uint64_t) + (spec.shoulders ? Ranked::kArrays * sizeof(int32_t) : 0);
+  const std::size_t shared = entry * static_cast<std::size_t>(out.capacity);
   if (maps.is_half) {
-    launch("find_peaks", find_peaks_kernel<Half>, grid, dim3(kThreads), list, stream_of(device), spec, maps, offsets,
+    launch("find_peaks", find_peaks_kernel<Half>, grid, dim3(kThreads), shared, stream_of(device), spec, maps, offsets,
            out, scratch);
   } else {
-    launch("find_peaks", find_peaks_kernel<float>, grid, dim3(kThreads), list, stream_of(device), spec, maps, offsets,
+    launch("find_peaks", find_peaks_kernel<float>, grid, dim3(kThreads), shared, stream_of(device), spec, maps, offsets,
            out, scratch);
   }
 }

@@ -10,7 +10,10 @@
 #include "core/assignment.h"
 #include "core/crop.h"
 #include "core/flip.h"
+#include "core/grouping.h"
+#include "core/limbs.h"
 #include "core/peaks.h"
+#include "core/published_peaks.h"
 #include "core/simcc.h"
 #include "core/view.h"
 #include "ops/device.h"
@@ -41,6 +44,11 @@ struct Launcher {
                   uint32_t* scratch) const;
   static int64_t find_peaks_scratch(const MapView& maps);
 
+  // scratch: published_peaks_scratch() words per map.
+  void published_peaks(PeakRule rule, const PeakSpec& spec, const MapView& maps, const PeakLists& out,
+                       uint32_t* scratch) const;
+  static int64_t published_peaks_scratch(PeakRule rule, const MapView& maps);
+
   void decode_simcc(const SimccSpec& spec, const VectorView& x, const VectorView& y, const BestPeaks& out) const;
 
   void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift,
@@ -49,6 +57,12 @@ struct Launcher {
   // scratch: assign_scratch() words per problem.
   void assign(const AssignSpec& spec, const AssignProblems& problems, const Assignments& out, double* scratch) const;
   static int64_t assign_scratch(const AssignSpec& spec, int64_t rows, int64_t columns);
+
+  void score_limbs(const LimbSpec& spec, const MapView& fields, const PeakLists& peaks, const LinkLists& out) const;
+
+  // scratch: group_words() per image (core/published_people.h).
+  void group_people(const GroupSpec& spec, const PeakLists& peaks, const LinkLists& links, const PeopleLists& out,
+                    int64_t n, uint32_t* scratch) const;
 };
 
 // Makes `consumer` wait for the work that is on `producer` now, both streams of one device.

@@ -4,8 +4,13 @@ from typing import TypedDict, type_check_only
 
 from pyposefast.arrays import Array
 
+MAX_CANDIDATES: int
 MAX_CAPACITY: int
+MAX_JOINTS: int
 MAX_KERNEL: int
+MAX_LIMBS: int
+MAX_PARTNERS: int
+MAX_PEOPLE: int
 
 @type_check_only
 class BuildInfo(TypedDict):
@@ -96,7 +101,12 @@ class PeakSpec: ...  # opaque
 class SimccSpec: ...
 
 def peak_spec(
-    refine: str, threshold: float, logits: bool, kernel: int, offset_scale: float
+    refine: str,
+    threshold: float,
+    logits: bool,
+    kernel: int,
+    offset_scale: float,
+    shoulders: bool,
 ) -> PeakSpec: ...
 def simcc_spec(
     refine: str, score: str, split: float, threshold: float, kernel: int
@@ -135,6 +145,32 @@ def find_peaks(
 ) -> None: ...
 def find_peaks_scratch(
     n: int, k: int, height: int, width: int, capacity: int, threads: int, is_cuda: bool, /
+) -> int: ...
+def published_peaks(
+    maps: Array,
+    xy: Array,
+    score: Array,
+    count: Array,
+    total: Array,
+    nonfinite: Array,
+    scratch: Array,
+    *,
+    rule: str,
+    threshold: float,
+    is_nhwc: bool,
+    threads: int,
+    stream: int,
+) -> None: ...
+def published_peaks_scratch(
+    rule: str,
+    n: int,
+    k: int,
+    height: int,
+    width: int,
+    *,
+    capacity: int,
+    threads: int,
+    is_cuda: bool,
 ) -> int: ...
 def decode_simcc(
     settings: SimccSpec,
@@ -179,3 +215,100 @@ def assign(
 def assign_scratch(
     method: str, n: int, rows: int, columns: int, *, threads: int, is_cuda: bool
 ) -> int: ...
+def limb_spec(
+    mode: str,
+    joints: int,
+    fields: Sequence[tuple[int, int, int, int]],
+    threshold: float,
+    longest: float,
+) -> object: ...
+def score_limbs(
+    settings: object,
+    fields: Array,
+    is_nhwc: bool,
+    xy: Array,
+    peak_count: Array,
+    partner: Array,
+    score: Array,
+    count: Array,
+    total: Array,
+    scratch: Array,
+    threads: int,
+    stream: int,
+    /,
+) -> None: ...
+def score_limbs_scratch(capacity: int, limbs: int, threads: int, is_cuda: bool, /) -> int: ...
+def group_spec(
+    mode: str,
+    joints: int,
+    limbs: Sequence[tuple[int, int]],
+    body: Sequence[tuple[float, float, list[int]] | None],
+    variances: Sequence[float],
+    least_joints: int,
+    least_score: float,
+    least_lone: float,
+    least_link: float,
+    uncounted: Sequence[int],
+) -> object: ...
+def people_arrays(
+    xy: Array,
+    score: Array,
+    peak: Array,
+    person_score: Array,
+    count: Array,
+    total: Array,
+    dropped: Array,
+    nonfinite: Array,
+    stream: int,
+    /,
+) -> object: ...
+def group_people(
+    settings: object,
+    xy: Array,
+    score: Array,
+    count: Array,
+    total: Array,
+    nonfinite: Array,
+    partner: Array,
+    link_score: Array,
+    link_count: Array,
+    people: object,
+    scratch: Array,
+    capacity: int,
+    threads: int,
+    stream: int,
+    /,
+) -> None: ...
+def group_people_scratch(
+    settings: object, capacity: int, partners: int, n: int, threads: int, is_cuda: bool, /
+) -> int: ...
+def part_affinity_spec(
+    limbs: object, groups: object, threshold: float, capacity: int, partners: int
+) -> object: ...
+def part_affinity_scratch(
+    settings: object, n: int, k: int, height: int, width: int, threads: int, is_cuda: bool, /
+) -> int: ...
+def decode_part_affinity(
+    settings: object,
+    heatmaps: Array,
+    fields: Array,
+    is_nhwc: bool,
+    results: object,
+    capacity: int,
+    scratch: Array,
+    threads: int,
+    stream: int,
+    /,
+) -> None: ...
+def decode_part_affinity_packed(
+    settings: object,
+    heatmaps: Array,
+    fields: Array,
+    is_nhwc: bool,
+    results: Array,
+    capacity: int,
+    scratch: Array,
+    threads: int,
+    stream: int,
+    /,
+) -> None: ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyposefast import drawing, ops, skeletons, synthetic
+    from pyposefast import decoders, drawing, ops, skeletons, synthetic
     from pyposefast.drawing import draw_poses
     from pyposefast.errors import (
         CapacityError,
@@ -35,6 +35,7 @@ __all__ = [
     "PyposefastError",
     "Skeleton",
     "__version__",
+    "decoders",
     "draw_poses",
     "drawing",
     "ops",
@@ -52,6 +53,7 @@ _HOMES = {
     "Poses": "poses",
     "PyposefastError": "errors",
     "Skeleton": "skeletons",
+    "decoders": None,
     "draw_poses": "drawing",
     "drawing": None,
     "ops": None,

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pyposefast.errors import InputError
+from pyposefast.errors import InputError, InputTypeError
 
 Side = Literal["left", "right", "centre"]
 
@@ -117,6 +117,37 @@ def load(name: str) -> Skeleton:
             for first, second, x, y in record.get("fields", [])
         ),
     )
+
+
+def with_fields(skeleton: str | Skeleton, *, most_joints: int, most_limbs: int) -> Skeleton:
+    """Return a skeleton that part affinity fields can be decoded with.
+
+    Args:
+        skeleton: the skeleton, or the name of one that comes with the package.
+        most_joints: that a decoder can keep apart.
+        most_limbs: the same.
+
+    Raises:
+        InputError: there is no such skeleton, its networks give no fields, or it is too large.
+        InputTypeError: it is neither.
+    """
+    if isinstance(skeleton, str):
+        if skeleton not in names():
+            raise InputError("skeleton", f"one of {', '.join(names())}", repr(skeleton))
+        skeleton = load(skeleton)
+    if not isinstance(skeleton, Skeleton):
+        raise InputTypeError("skeleton", "a Skeleton, or the name of one", type(skeleton).__name__)
+    if not skeleton.fields:
+        known = ", ".join(name for name in names() if load(name).fields)
+        expected = "one with part affinity fields"
+        raise InputError("skeleton", expected, f"{skeleton.name}, which has none", f"try {known}")
+    if len(skeleton.joints) > most_joints or len(skeleton.fields) > most_limbs:
+        raise InputError(
+            "skeleton",
+            f"at most {most_joints} joints and {most_limbs} fields",
+            f"{len(skeleton.joints)} and {len(skeleton.fields)}",
+        )
+    return skeleton
 
 
 def _by_index(joints: tuple[str, ...], named: list[list[str]]) -> tuple[tuple[int, int], ...]:

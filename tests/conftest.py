@@ -21,9 +21,12 @@ import numpy as np
 import pytest
 from emulated_array import EmulatedArray, emulated
 
+import pyposefast.decoders.part_affinity
 import pyposefast.ops.affines
 import pyposefast.ops.assignment
 import pyposefast.ops.crop
+import pyposefast.ops.grouping
+import pyposefast.ops.limbs
 import pyposefast.ops.peaks
 
 if TYPE_CHECKING:
@@ -98,9 +101,12 @@ def emulation(order: str = "ascending") -> Iterator[Device]:
     """The ops call the emulated extension for as long as this lasts."""
     module = emulated_module()
     users = (
+        pyposefast.decoders.part_affinity,
         pyposefast.ops.affines,
         pyposefast.ops.assignment,
         pyposefast.ops.crop,
+        pyposefast.ops.grouping,
+        pyposefast.ops.limbs,
         pyposefast.ops.peaks,
     )
     originals = [user._C for user in users]  # type: ignore[attr-defined]

@@ -9,11 +9,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from pyposefast import _C, ops
+from pyposefast.decoders import PartAffinity
+
+if TYPE_CHECKING:
+    from pyposefast.ops.limbs import Mode
 
 VARIABLE = "PYPOSEFAST_INSTRUCTION_SET"
 ROOT = Path(__file__).parents[1]
@@ -39,6 +44,20 @@ def digest() -> str:
     rules: tuple[ops.Refine, ...] = ("quarter", "dark", "udp_dark", "second_peak", "centroid7")
     results += [ops.best_peaks(maps, refine=rule).xy for rule in rules]
     results.append(ops.find_peaks(maps.astype(np.float16), threshold=0.5).xy)
+    # Random fields speak for false limbs in plenty.
+    people = PartAffinity("openpose_coco18", least_joints=2, least_score=0.3)(
+        np.repeat(maps, 4, axis=1), random.uniform(-1, 1, (3, 38, 33, 47)).astype(np.float32)
+    )
+    assert people.count.all()
+    results += [people.xy, people.score, people.peak, people.person_score]
+    heat = random.random((2, 18, 19, 22), np.float32) ** 8
+    fields = random.normal(0.2, 0.5, (2, 42, 19, 22)).astype(np.float32)
+    modes: tuple[Mode, ...] = ("openpose", "trt_pose")
+    for mode in modes:
+        decoder = PartAffinity("trt_pose18", mode=mode, capacity=60, partners=60)
+        people = decoder(heat, fields)
+        assert int(np.min(people.count)) > 0
+        results += [people.xy, people.peak, people.person_score]
     return hashlib.sha256(b"".join(np.ascontiguousarray(r).tobytes() for r in results)).hexdigest()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pyposefast import skeletons
 from pyposefast.errors import InputError
-from pyposefast.synthetic import heatmaps, mirror_points, render_scene
+from pyposefast.synthetic import heatmaps, limb_fields, mirror_points, render_scene
 from pyposefast.synthetic.cones import Cone, draw
 from pyposefast.synthetic.figure import STANCES, pose_figure
 
@@ -165,6 +165,34 @@ def test_amplitudes_may_differ_and_noise_is_seeded() -> None:
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
     assert (first - heatmaps(points, size=(64, 48))).std() == pytest.approx(0.05, rel=0.02)
+
+
+def test_a_field_points_along_its_limb() -> None:
+    skeleton = skeletons.load("openpose_coco18")
+    points = np.full((2, 18, 2), np.nan)
+    points[0, [skeleton.index("neck"), skeleton.index("nose")]] = [(4.0, 9.0), (10.0, 1.0)]
+    fields = limb_fields(points, skeleton=skeleton, size=(12, 16))
+    assert (fields.shape, fields.dtype) == ((1, 38, 12, 16), np.float32)
+    limb = next(f for f in skeleton.fields if skeleton.joints[f.second] == "nose")
+    drawn = fields[0, [limb.x, limb.y]]
+    np.testing.assert_allclose(drawn[:, [9, 5, 1], [4, 7, 10]].T, [(0.6, -0.8)] * 3, rtol=1e-7)
+    assert not drawn[:, 1, 4].any()
+    assert not drawn[:, 5, [4, 10]].any()
+    assert np.count_nonzero(fields) == np.count_nonzero(drawn)
+    # A second person's limb the other way round: where the two cross, nothing is left.
+    points[1] = points[0]
+    points[1, [skeleton.index("neck"), skeleton.index("nose")]] = [(10.0, 1.0), (4.0, 9.0)]
+    assert np.abs(limb_fields(points, skeleton=skeleton, size=(12, 16))).max() < 1e-7
+
+
+def test_fields_that_cannot_be_are_refused() -> None:
+    skeleton = skeletons.load("openpose_coco18")
+    with pytest.raises(InputError, match="points"):
+        limb_fields(np.zeros((1, 17, 2)), skeleton=skeleton, size=(8, 8))
+    with pytest.raises(InputError, match="skeleton"):
+        limb_fields(np.zeros((1, 17, 2)), skeleton=skeletons.load("coco17"), size=(8, 8))
+    nobody = limb_fields(np.zeros((0, 18, 2)), skeleton=skeleton, size=(8, 8))
+    assert not nobody.any()
 
 
 def test_the_mirrored_answer_is_the_mirror_image_with_the_names_exchanged() -> None:

@@ -14,6 +14,7 @@ import pytest
 from reference import inputs
 
 from pyposefast import ops
+from pyposefast.decoders import PartAffinity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +129,10 @@ def long_calls() -> dict[str, Callable[[int], Any]]:
     turned = np.array([[[0.9, 0.3, 5.0], [-0.3, 0.9, 60.0]]])
     maps = inputs.crowd(np.random.default_rng(6), 1, 17, 64, 48)
     vectors = np.random.default_rng(7).random((1, 17, 512), F32)
-    scores = np.random.default_rng(8).random((1, 40, 40), F32)
+    fields = np.random.default_rng(8).uniform(-1, 1, (1, 38, 64, 48)).astype(F32)
+    joints = inputs.crowd(np.random.default_rng(9), 1, 18, 64, 48)
+    decoder = PartAffinity("openpose_coco18")
+    scores = np.random.default_rng(10).random((1, 40, 40), F32)
 
     def many(array: Any, count: int) -> Any:
         return np.broadcast_to(array, (count, *array.shape[1:]))
@@ -142,6 +146,9 @@ def long_calls() -> dict[str, Callable[[int], Any]]:
         "find_peaks": lambda amount: ops.find_peaks(many(maps, 32 * amount)),
         "decode_simcc": lambda amount: ops.decode_simcc(
             many(vectors, 512 * amount), many(vectors, 512 * amount)
+        ),
+        "PartAffinity": lambda amount: decoder(
+            many(joints, 16 * amount), many(fields, 16 * amount)
         ),
     }
 

@@ -41,6 +41,32 @@ inline MapView map_view(const Array& maps, bool is_nhwc) {
           side(maps, axes.x), maps.stride(0), maps.stride(axes.k), maps.stride(axes.y), maps.stride(axes.x)};
 }
 
+// Shapes alone decide how much scratch a call wants.
+inline MapView shaped(int64_t n, int64_t k, int32_t height, int32_t width) {
+  MapView maps;
+  maps.n = n;
+  maps.k = k;
+  maps.height = height;
+  maps.width = width;
+  return maps;
+}
+
+// A processor to ask about scratch: the sizes differ between them.
+inline Device device_named(bool is_cuda) {
+  Device device;
+  device.kind = is_cuda ? Device::kCuda : Device::kCpu;
+  return device;
+}
+
+// What an earlier op returned. The structs of csrc/core are for reading and writing both, so that constness ends here.
+template <class T, int Rank>
+T* input(const Array& array, std::initializer_list<int64_t> shape) {
+  const T* const data = array.in<T, Rank>("results").data;
+  require_shape(array, shape);
+  require_c_order(array);
+  return const_cast<T*>(data);
+}
+
 template <class T, int Rank>
 T* result(const Array& array, std::initializer_list<int64_t> shape) {
   T* const data = array.out<T, Rank>("results").data;

@@ -67,6 +67,9 @@ PYBIND11_MODULE(PPF_MODULE_NAME, m) {
   register_errors(m);
   register_assignment(m);
   register_crop(m);
+  register_grouping(m);
+  register_limbs(m);
+  register_part_affinity(m);
   register_peaks(m);
   m.def("build_info", &build_info);
   m.def("cuda_devices", &cuda_devices);

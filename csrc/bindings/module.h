@@ -7,6 +7,9 @@ namespace ppf::bindings {
 
 void register_assignment(pybind11::module_& module);
 void register_crop(pybind11::module_& module);
+void register_grouping(pybind11::module_& module);
+void register_limbs(pybind11::module_& module);
+void register_part_affinity(pybind11::module_& module);
 void register_peaks(pybind11::module_& module);
 
 }  // namespace ppf::bindings

@@ -82,8 +82,11 @@ const Spec& unwrap(const py::object& capsule) {
   return *static_cast<const Spec*>(spec);
 }
 
-py::capsule peak_spec(const std::string& refine, float threshold, bool logits, int kernel, float offset_scale) {
-  return wrap(ops::peak_spec(refine_rule(refine), threshold, logits, kernel, offset_scale));
+py::capsule peak_spec(const std::string& refine, float threshold, bool logits, int kernel, float offset_scale,
+                      bool shoulders) {
+  PeakSpec spec = ops::peak_spec(refine_rule(refine), threshold, logits, kernel, offset_scale);
+  spec.shoulders = shoulders;
+  return wrap(spec);
 }
 
 py::capsule simcc_spec(const std::string& refine, const std::string& score_rule, float split, float threshold,
@@ -91,13 +94,6 @@ py::capsule simcc_spec(const std::string& refine, const std::string& score_rule,
   const SimccScore score =
       choose<SimccScore>("score", score_rule, {{"min", SimccScore::kMin}, {"mean", SimccScore::kMean}});
   return wrap(ops::simcc_spec(refine_rule(refine), score, split, threshold, kernel));
-}
-
-// A processor to ask about scratch: the sizes differ between them.
-Device device_named(bool is_cuda) {
-  Device device;
-  device.kind = is_cuda ? Device::kCuda : Device::kCpu;
-  return device;
 }
 
 void best_peaks(const py::object& settings, const py::object& maps, const py::object& offsets, bool is_nhwc,
@@ -120,6 +116,14 @@ void best_peaks(const py::object& settings, const py::object& maps, const py::ob
   ops::best_peaks(spec, view, offset, out, words, threads, device);
 }
 
+PeakLists peak_lists(const MapView& maps, const Array& xy, const Array& score, const Array& count, const Array& total,
+                     const Array& nonfinite) {
+  const int32_t capacity = score.rank() == 3 ? side(score, 2) : 0;
+  return {result<float, 4>(xy, {maps.n, maps.k, capacity, 2}), result<float, 3>(score, {maps.n, maps.k, capacity}),
+          result<int32_t, 2>(count, {maps.n, maps.k}),         result<int32_t, 2>(total, {maps.n, maps.k}),
+          result<int32_t, 2>(nonfinite, {maps.n, maps.k}),     capacity};
+}
+
 void find_peaks(const py::object& settings, const py::object& maps, const py::object& offsets, bool is_nhwc,
                 const py::object& xy, const py::object& score, const py::object& count, const py::object& total,
                 const py::object& nonfinite, const py::object& scratch, int threads, std::uintptr_t stream) {
@@ -133,26 +137,30 @@ void find_peaks(const py::object& settings, const py::object& maps, const py::ob
       common_device({&input, &places, &scores, &counts, &totals, &masked, &work, fields ? &*fields : nullptr});
   const MapView view = map_view(input, is_nhwc);
   const OffsetView offset = fields ? offset_view(*fields, view) : OffsetView{};
-  const int32_t capacity = scores.rank() == 3 ? side(scores, 2) : 0;
-  const PeakLists out{result<float, 4>(places, {view.n, view.k, capacity, 2}),
-                      result<float, 3>(scores, {view.n, view.k, capacity}),
-                      result<int32_t, 2>(counts, {view.n, view.k}),
-                      result<int32_t, 2>(totals, {view.n, view.k}),
-                      result<int32_t, 2>(masked, {view.n, view.k}),
-                      capacity};
+  const PeakLists out = peak_lists(view, places, scores, counts, totals, masked);
   const View<int32_t, 1> words = work.out<int32_t, 1>("scratch");
   const py::gil_scoped_release nogil;
   ops::find_peaks(spec, view, offset, out, words, threads, device);
 }
 
-// Shapes alone decide how much scratch a call wants.
-MapView shaped(int64_t n, int64_t k, int32_t height, int32_t width) {
-  MapView maps;
-  maps.n = n;
-  maps.k = k;
-  maps.height = height;
-  maps.width = width;
-  return maps;
+PeakRule peak_rule(const std::string& name) {
+  return choose<PeakRule>("rule", name, {{"openpose", PeakRule::kOpenPose}, {"trt_pose", PeakRule::kTrtPose}});
+}
+
+void published_peaks(const py::object& maps, const py::object& xy, const py::object& score, const py::object& count,
+                     const py::object& total, const py::object& nonfinite, const py::object& scratch,
+                     const std::string& rule, float threshold, bool is_nhwc, int threads, std::uintptr_t stream) {
+  const Array input = Array::from(maps, "maps", stream), places = Array::from(xy, "xy", stream),
+              scores = Array::from(score, "score", stream), counts = Array::from(count, "count", stream),
+              totals = Array::from(total, "total", stream), masked = Array::from(nonfinite, "nonfinite", stream),
+              work = Array::from(scratch, "scratch", stream);
+  const Device device = common_device({&input, &places, &scores, &counts, &totals, &masked, &work});
+  const MapView view = map_view(input, is_nhwc);
+  const PeakLists out = peak_lists(view, places, scores, counts, totals, masked);
+  const View<int32_t, 1> words = work.out<int32_t, 1>("scratch");
+  const PeakRule chosen = peak_rule(rule);
+  const py::gil_scoped_release nogil;
+  ops::published_peaks(chosen, threshold, view, out, words, threads, device);
 }
 
 int64_t best_peaks_scratch(const py::object& settings, int64_t n, int64_t k, int32_t height, int32_t width, int threads,
@@ -164,6 +172,12 @@ int64_t best_peaks_scratch(const py::object& settings, int64_t n, int64_t k, int
 int64_t find_peaks_scratch(int64_t n, int64_t k, int32_t height, int32_t width, int capacity, int threads,
                            bool is_cuda) {
   return ops::find_peaks_scratch(shaped(n, k, height, width), capacity, threads, device_named(is_cuda));
+}
+
+int64_t published_peaks_scratch(const std::string& rule, int64_t n, int64_t k, int32_t height, int32_t width,
+                                int capacity, int threads, bool is_cuda) {
+  return ops::published_peaks_scratch(peak_rule(rule), shaped(n, k, height, width), capacity, threads,
+                                      device_named(is_cuda));
 }
 
 void decode_simcc(const py::object& settings, const py::object& x, const py::object& y, const py::object& xy,
@@ -217,7 +231,7 @@ void average_flip(const py::object& maps, const py::object& flipped, const std::
 void register_peaks(py::module_& m) {
   m.attr("MAX_CAPACITY") = kMaxCapacity;
   m.attr("MAX_KERNEL") = kMaxKernel;
-  m.def("peak_spec", &peak_spec, "refine"_a, "threshold"_a, "logits"_a, "kernel"_a, "offset_scale"_a);
+  m.def("peak_spec", &peak_spec, "refine"_a, "threshold"_a, "logits"_a, "kernel"_a, "offset_scale"_a, "shoulders"_a);
   m.def("simcc_spec", &simcc_spec, "refine"_a, "score"_a, "split"_a, "threshold"_a, "kernel"_a);
   // Positional: looking up a dozen keywords would take longer than the maps of one person.
   m.def("best_peaks", &best_peaks, "settings"_a, "maps"_a, "offsets"_a, "is_nhwc"_a, "xy"_a, "score"_a, "count"_a,
@@ -230,6 +244,10 @@ void register_peaks(py::module_& m) {
         "is_cuda"_a, py::pos_only());
   m.def("decode_simcc", &decode_simcc, "settings"_a, "x"_a, "y"_a, "xy"_a, "score"_a, "count"_a, "nonfinite"_a,
         "threads"_a, "stream"_a, py::pos_only());
+  m.def("published_peaks", &published_peaks, "maps"_a, "xy"_a, "score"_a, "count"_a, "total"_a, "nonfinite"_a,
+        "scratch"_a, py::kw_only(), "rule"_a, "threshold"_a, "is_nhwc"_a, "threads"_a, "stream"_a);
+  m.def("published_peaks_scratch", &published_peaks_scratch, "rule"_a, "n"_a, "k"_a, "height"_a, "width"_a,
+        py::kw_only(), "capacity"_a, "threads"_a, "is_cuda"_a);
   m.def("average_flip", &average_flip, "maps"_a, "flipped"_a, "partner"_a, "out"_a, py::kw_only(), "shift"_a,
         "is_nhwc"_a, "threads"_a, "stream"_a);
 }

@@ -28,7 +28,7 @@ namespace ppf {
 enum class AssignMethod : int32_t { kGreedy, kOptimal };
 
 // With so many candidates on a side, places in a problem are 32-bit numbers.
-constexpr int32_t kMaxCandidates = 1 << 15;
+constexpr int32_t kMaxMatched = 1 << 15;
 
 struct AssignSpec {
   AssignMethod method = AssignMethod::kOptimal;
@@ -214,11 +214,11 @@ PPF_HD double path_length(float cost, double reach_less_price, double search_pri
 }
 
 // The best end of a search: the nearest column, a free one before others, then the first.
-struct Nearest {
+struct NearestColumn {
   double distance;
   int32_t rank;  // the column, plus the number of columns when it is not free
 
-  PPF_HD bool beats(const Nearest& other) const {
+  PPF_HD bool beats(const NearestColumn& other) const {
     return distance < other.distance || (distance == other.distance && rank < other.rank);
   }
   PPF_HD int32_t column(int32_t columns) const { return rank < columns ? rank : rank - columns; }
@@ -285,7 +285,7 @@ PPF_HD void relax(const AssignState& state, int32_t columns, int32_t row, double
   }
 }
 
-PPF_HD Nearest nearest_column(const AssignState& state, int32_t columns, const int32_t* row_of) {
+PPF_HD NearestColumn nearest_column(const AssignState& state, int32_t columns, const int32_t* row_of) {
   Minima minima;
   for (int32_t column = 0; column < columns; column += kLaneCount) minima.add(state.distance + column);
   const double distance = minima.smallest();
@@ -338,7 +338,7 @@ PPF_HD bool match_optimally(const AssignSpec& spec, const Pairs& given, double* 
       if (scans >= spec.iterations) return false;
       ++scans;
       relax(state, pairs.columns, row, reach);
-      Nearest nearest = nearest_column(state, pairs.columns, row_of);
+      NearestColumn nearest = nearest_column(state, pairs.columns, row_of);
       if (nearest.distance == kInfinity && !ends_scarce) {
         ends_scarce = true;
         for (int32_t column = 0; column < width; ++column) {

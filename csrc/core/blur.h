@@ -13,8 +13,7 @@ constexpr int kPatch = 5;                            // blurred samples per side
 constexpr int kMaxLine = kMaxKernel + kPatch - 1;    // samples of one row that they read
 constexpr float kFlat = 1e-10f;                      // DARK clamps here before the logarithm
 constexpr float kUdpLow = 0.001f, kUdpHigh = 50.0f;  // and UDP-DARK to this interval
-constexpr float kLargest = 3.4028235e38f;
-constexpr float kLongestStep = 2.0f;  // a longer step leaves the samples it was fitted to
+constexpr float kLongestStep = 2.0f;                 // a longer step leaves the samples it was fitted to
 
 // The sample as the border rule of the spec shows it: mirrored (UDP-DARK) or zero outside.
 template <class T>

@@ -9,6 +9,7 @@
 namespace ppf {
 
 constexpr float kInfinity = __builtin_huge_valf();
+constexpr float kLargest = 3.4028235e38f;  // that is finite
 constexpr float kNan = __builtin_nanf("");
 
 union FloatBits {
@@ -36,6 +37,15 @@ PPF_HD float absolute(float value) { return float_of(bits_of(value) & kMagnitude
 PPF_HD int smaller(int a, int b) { return a < b ? a : b; }
 PPF_HD int larger(int a, int b) { return a > b ? a : b; }
 PPF_HD int clamp_to(int value, int low, int high) { return value < low ? low : (value > high ? high : value); }
+
+// Of a word that is not 0. nvcc compiles a function twice, and only the device has __ffs.
+PPF_HD int lowest_bit(uint32_t word) {
+#if defined(__CUDA_ARCH__)
+  return __ffs(static_cast<int>(word)) - 1;
+#else
+  return __builtin_ctz(word);
+#endif
+}
 
 // Nearest integer, halves to even, for |value| < 2^22. Adding 1.5 * 2^23 leaves no bit for a fraction.
 PPF_HD int round_to_even(float value) { return bits_of(value + 12582912.0f) - 0x4b400000; }

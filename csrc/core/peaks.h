@@ -38,6 +38,7 @@ struct PeakSpec {
   int32_t kernel = 11;        // taps of the Gaussian of kDark, kUdpDark (21 for kSecondPeak)
   float weights[kMaxKernel] = {};
   float offset_scale = 1.0f;  // offset map units -> cells
+  bool shoulders = false;     // find_peaks: also joints without a peak of their own (shoulders.h)
 };
 
 // Maps [N, K, H, W], whatever their memory order; strides in elements.
@@ -182,16 +183,17 @@ PPF_HD Place quarter_binary_step(const Map<T>& map, int py, int px) {
           static_cast<float>(py) + (goes_down ? 0.25f : -0.25f)};
 }
 
-// Vertex of the parabola through the logs of three samples, from the middle one, within half a sample.
+// Vertex of the parabola through the logs of three samples, from the middle one, within half a sample. Without
+// branches, so that loops over many peaks become vector code.
 PPF_HD float log_parabola(float before, float centre, float after) {
   const bool usable =
-      before > 0.0f && centre > 0.0f && after > 0.0f && is_finite(before) && is_finite(centre) && is_finite(after);
-  if (!usable) return 0.0f;
-  const float l = log_of(before), c = log_of(centre), r = log_of(after);
+      (before > 0.0f) & (centre > 0.0f) & (after > 0.0f) & is_finite(before) & is_finite(centre) & is_finite(after);
+  const float l = log_of(usable ? before : 1.0f), c = log_of(usable ? centre : 1.0f), r = log_of(usable ? after : 1.0f);
   const float curvature = (l - c) + (r - c);
-  if (!(curvature < 0.0f)) return 0.0f;
-  const float step = 0.5f * (l - r) / curvature;
-  return step < -0.5f ? -0.5f : (step > 0.5f ? 0.5f : step);
+  const bool is_peak = curvature < 0.0f;
+  const float step = 0.5f * (l - r) / (is_peak ? curvature : -1.0f);
+  const float within = step < -0.5f ? -0.5f : (step > 0.5f ? 0.5f : step);
+  return usable & is_peak ? within : 0.0f;
 }
 
 template <class T>
@@ -234,8 +236,13 @@ PPF_HD int reflect_101(int index, int size) {
   return index < size ? index : period - index;
 }
 
+struct Moments {
+  float total, x, y;
+};
+
+// Of the 5x5 window around a sample, which is the origin.
 template <class T>
-PPF_HD Place centroid_5x5(const Map<T>& map, int py, int px) {
+PPF_HD Moments moments_5x5(const Map<T>& map, int py, int px) {
   float total = 0.0f, sum_x = 0.0f, sum_y = 0.0f;
   for (int dy = -2; dy <= 2; ++dy) {
     for (int dx = -2; dx <= 2; ++dx) {
@@ -245,10 +252,16 @@ PPF_HD Place centroid_5x5(const Map<T>& map, int py, int px) {
       sum_y += weight * static_cast<float>(dy);
     }
   }
+  return {total, sum_x, sum_y};
+}
+
+template <class T>
+PPF_HD Place centroid_5x5(const Map<T>& map, int py, int px) {
+  const Moments sum = moments_5x5(map, py, px);
   Place at{static_cast<float>(px), static_cast<float>(py)};
-  if (total > 0.0f && is_finite(total) && is_finite(sum_x) && is_finite(sum_y)) {
-    at.x += sum_x / total;
-    at.y += sum_y / total;
+  if (sum.total > 0.0f && is_finite(sum.total) && is_finite(sum.x) && is_finite(sum.y)) {
+    at.x += sum.x / sum.total;
+    at.y += sum.y / sum.total;
   }
   return at;
 }

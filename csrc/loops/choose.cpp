@@ -13,13 +13,20 @@
             const CropTarget&, int64_t, int64_t);                                                                     \
   void best_peaks(const PeakSpec&, const MapView&, const OffsetView&, const BestPeaks&, float*, int64_t, int64_t);    \
   void find_peaks(const PeakSpec&, const MapView&, const OffsetView&, const PeakLists&, uint32_t*, int64_t, int64_t); \
+  void published_peaks(PeakRule, const PeakSpec&, const MapView&, const PeakLists&, uint32_t*, int64_t, int64_t);     \
   void decode_simcc(const SimccSpec&, const VectorView&, const VectorView&, const BestPeaks&, int64_t, int64_t);      \
   void average_flip(const MapView&, const MapView&, const FlipPairs&, bool, const MapTarget&, int64_t, int64_t);      \
   void assign(const AssignSpec&, const AssignProblems&, const Assignments&, double*, int64_t, int64_t);               \
+  void score_limbs(const LimbSpec&, const MapView&, const PeakLists&, const LinkLists&, float*, int64_t, int64_t);    \
+  void group_people(const GroupSpec&, const PeakLists&, const LinkLists&, const PeopleLists&, uint32_t*, int64_t,     \
+                    int64_t);                                                                                         \
   }
 
-#define PPF_TABLE(isa) \
-  Table { #isa, isa::crop, isa::best_peaks, isa::find_peaks, isa::decode_simcc, isa::average_flip, isa::assign }
+#define PPF_TABLE(isa)                                                                                             \
+  Table {                                                                                                          \
+    #isa, isa::crop, isa::best_peaks, isa::find_peaks, isa::published_peaks, isa::decode_simcc, isa::average_flip, \
+        isa::assign, isa::score_limbs, isa::group_people                                                           \
+  }
 
 PPF_DECLARE_LOOPS(baseline)
 #ifdef PPF_X86_LEVELS

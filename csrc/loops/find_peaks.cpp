@@ -2,198 +2,224 @@
 #include <cstring>
 
 #include "core/blur.h"
+#include "core/shoulders.h"
 #include "loops/loops.h"
 #include "loops/scan.h"
+#include "loops/tops.h"
 #include "ops/scratch.h"
 
 namespace ppf::loops::PPF_ISA {
 namespace {
 
-struct Candidate {
-  int32_t key, index;
+// The peaks of one map with what their refinement reads, one array per quantity, so that loops over them become vector
+// code.
+struct PeakTable {
+  int32_t *x, *y;
+  float *west, *east, *north, *south;
+  float *step_x, *step_y;
+  float *left, *right, *up, *down;  // flanks of the blobs
+  Shoulder* shoulder;
+
+  PeakTable(uint32_t* scratch, int32_t capacity) {
+    const int64_t length = table_length(capacity);
+    const auto floats = [&](int which) { return reinterpret_cast<float*>(scratch + which * length); };
+    const auto integers = [&](int which) { return reinterpret_cast<int32_t*>(scratch + which * length); };
+    x = integers(0), y = integers(1);
+    west = floats(2), east = floats(3), north = floats(4), south = floats(5);
+    step_x = floats(6), step_y = floats(7);
+    left = floats(8), right = floats(9), up = floats(10), down = floats(11);
+    shoulder = reinterpret_cast<Shoulder*>(scratch + 12 * length);
+  }
 };
 
-// The best `capacity` candidates of a map so far, in order. Raster order of arrival makes ties right by themselves.
-struct Shortlist {
-  Candidate* entries;
-  int32_t capacity;
+template <class T>
+void fill_table(const Map<T>& map, const Shortlist& list, const PeakTable& table, float* score) {
+  for (int32_t i = 0; i < list.count; ++i) {
+    const int y = list.index[i] / map.width, x = list.index[i] - y * map.width;
+    // 0 where there is nothing, or nothing finite: without both neighbours there is no parabola.
+    const bool has_row = x > 0 && x < map.width - 1, has_column = y > 0 && y < map.height - 1;
+    score[i] = map.value(y, x);
+    table.x[i] = x;
+    table.y[i] = y;
+    table.west[i] = has_row ? map.weight(y, x - 1) : 0.0f;
+    table.east[i] = has_row ? map.weight(y, x + 1) : 0.0f;
+    table.north[i] = has_column ? map.weight(y - 1, x) : 0.0f;
+    table.south[i] = has_column ? map.weight(y + 1, x) : 0.0f;
+  }
+}
+
+// The rule that part affinity decoding uses, for all peaks at once.
+void refine_log_parabolas(int32_t count, const PeakTable& table, float* xy, const float* score) {
+  const float *west = table.west, *east = table.east, *north = table.north, *south = table.south;
+  float *step_x = table.step_x, *step_y = table.step_y;
+  for (int32_t i = 0; i < count; ++i) step_x[i] = log_parabola(west[i], score[i], east[i]);
+  for (int32_t i = 0; i < count; ++i) step_y[i] = log_parabola(north[i], score[i], south[i]);
+  for (int32_t i = 0; i < count; ++i) {
+    xy[2 * i] = static_cast<float>(table.x[i]) + step_x[i];
+    xy[2 * i + 1] = static_cast<float>(table.y[i]) + step_y[i];
+  }
+}
+
+// ---- shoulders ----------------------------------------------------------------------------------------------------
+
+constexpr int kWindow = 8;  // samples of a row that are looked at together; the five of a blob are among them
+
+// Peaks whose window lies in the map: there the flanks are those that were read for the refinement.
+template <class T>
+bool is_inside(const Map<T>& map, int32_t y, int32_t x) {
+  return x >= kShoulderReach && x < map.width - kShoulderReach && y >= kShoulderReach &&
+         y < map.height - kShoulderReach && map.width >= kWindow;
+}
+
+template <class T>
+Blob table_blob(const Map<T>& map, const PeakTable& table, const float* score, int32_t m) {
+  if (!is_inside(map, table.y[m], table.x[m])) return blob_of(map, table.y[m], table.x[m]);
+  Blob blob;
+  blob.x = table.x[m];
+  blob.y = table.y[m];
+  blob.peak = score[m];
+  foretell({table.left[m], table.right[m]}, blob.along_x);
+  foretell({table.up[m], table.down[m]}, blob.along_y);
+  return blob;
+}
+
+// As steepest_shoulder(), for a plain map: most windows hold nothing that rises at all, which forty comparisons side
+// by side find out. Of what rises, the steepest is looked at first, since that is nearly always it.
+Shoulder steepest_inside(const PeakSpec& spec, const Map<float>& map, const Blob& blob) {
+  constexpr int kRows = 2 * kShoulderReach + 1;
+  const int32_t west = blob.x - kShoulderReach, start = smaller(west, map.width - kWindow);
+  // Beyond the blob's five samples nothing can rise.
+  alignas(64) float padded[3 * kWindow];
+  for (float& part : padded) part = 1e30f;
+  std::memcpy(padded + kWindow, blob.along_x, sizeof blob.along_x);
+  const float* const along_x = padded + kWindow - (west - start);
+  alignas(64) uint8_t rises[kRows * kWindow];
+  for (int32_t row = 0; row < kRows; ++row) {
+    const float* const samples = map.data + (blob.y - kShoulderReach + row) * map.stride_y + start;
+    const float along_y = blob.along_y[row], peak = blob.peak;
+    uint8_t* const out = rises + row * kWindow;
+    for (int32_t i = 0; i < kWindow; ++i) {
+      const float rise = samples[i] - peak * (along_x[i] * along_y);
+      out[i] = static_cast<uint8_t>((rise > kLeastRise) & (rise > kLeastRisePart * samples[i]));
+    }
+  }
+  Shoulder high[kRows * kWindow];
   int32_t count = 0;
-  int32_t total = 0;
-
-  void offer(int32_t key, int32_t index) {
-    ++total;
-    if (count == capacity) {
-      if (key <= entries[count - 1].key) return;
-      --count;
+  for (int32_t row = 0; row < kRows; ++row) {
+    uint64_t eight;
+    std::memcpy(&eight, rises + row * kWindow, sizeof eight);
+    for (; eight != 0; eight &= eight - 1) {
+      const int32_t x = start + __builtin_ctzll(eight) / 8, y = blob.y - kShoulderReach + row;
+      high[count++] = {y, x, map.value(y, x) - blob.at(y, x)};
     }
-    int32_t low = 0, high = count;
-    while (low < high) {
-      const int32_t middle = (low + high) / 2;
-      if (entries[middle].key >= key) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    std::memmove(entries + low + 1, entries + low, sizeof(Candidate) * static_cast<size_t>(count - low));
-    entries[low] = {key, index};
-    ++count;
   }
-};
-
-// Plateaus of one map: which samples have been walked over. Nothing is touched until the first plateau turns up.
-struct Plateaus {
-  uint32_t* walked;  // a bit per sample
-  int32_t* stack;    // a sample enters at most once
-  int64_t words;
-  bool is_clean = false;
-
-  bool mark(int32_t index) {
-    uint32_t& word = walked[index >> 5];
-    const uint32_t bit = 1u << (index & 31);
-    const bool was_marked = (word & bit) != 0;
-    word |= bit;
-    return !was_marked;
+  while (count > 0) {
+    int32_t steepest = 0;
+    for (int32_t i = 1; i < count; ++i) steepest = high[i].rise > high[steepest].rise ? i : steepest;
+    Shoulder best{-1, -1, 0.0f};
+    compare_shoulder(spec, map, blob, high[steepest].y, high[steepest].x, best);
+    if (best.x >= 0) return best;
+    for (int32_t i = steepest + 1; i < count; ++i) high[i - 1] = high[i];
+    --count;
   }
-
-  // Walks the plateau of (y, x): false when it has been walked before or when it touches something higher.
-  template <class T>
-  bool is_new_hilltop(const Map<T>& map, int y, int x, int32_t key) {
-    if (!is_clean) {
-      std::memset(walked, 0, sizeof(uint32_t) * static_cast<size_t>(words));
-      is_clean = true;
-    }
-    if (!mark(y * map.width + x)) return false;
-    bool is_hilltop = true;
-    int64_t depth = 0;
-    stack[depth++] = y * map.width + x;
-    while (depth > 0) {
-      const int32_t at = stack[--depth];
-      const int at_y = at / map.width, at_x = at % map.width;
-      for (int ny = larger(at_y - 1, 0); ny <= smaller(at_y + 1, map.height - 1); ++ny) {
-        for (int nx = larger(at_x - 1, 0); nx <= smaller(at_x + 1, map.width - 1); ++nx) {
-          const int32_t other = map.key(ny, nx);
-          is_hilltop = is_hilltop && other <= key;
-          if (other == key && mark(ny * map.width + nx)) stack[depth++] = ny * map.width + nx;
-        }
-      }
-    }
-    return is_hilltop;
-  }
-};
-
-template <class T>
-void examine(const Map<T>& map, int y, int x, int32_t key, Shortlist& list, Plateaus& plateaus) {
-  const Neighbourhood around = look_around(map, y, x, key);
-  // A sample with an equal one before it: its plateau was walked from there, or is no hilltop.
-  if (around.has_greater || around.has_earlier_equal) return;
-  if (around.has_equal && !plateaus.is_new_hilltop(map, y, x, key)) return;
-  list.offer(key, y * map.width + x);
+  return {-1, -1, 0.0f};
 }
 
 template <class T>
-int32_t examine_all(const PeakSpec& spec, const Map<T>& map, Shortlist& list, Plateaus& plateaus) {
-  int32_t nonfinite = 0;
-  for (int y = 0; y < map.height; ++y) {
-    for (int x = 0; x < map.width; ++x) {
-      const int32_t key = map.key(y, x);
-      nonfinite += key == kNever;
-      if (key > spec.threshold_key) examine(map, y, x, key, list, plateaus);
-    }
-  }
-  return nonfinite;
+Shoulder find_shoulder(const PeakSpec& spec, const Map<T>& map, const Blob& blob) {
+  return steepest_shoulder(spec, map, blob);
 }
-
-// Rows of a finite map against a threshold >= 0, as raw bits: there a positive sample compares rightly with every
-// other.
-template <class T>
-void examine_row(const Map<T>& map, int y, typename Raw<T>::Value threshold, const PeakSpec& spec, Shortlist& list,
-                 Plateaus& plateaus) {
-  using Bits = typename Raw<T>::Bits;
-  using Value = typename Raw<T>::Value;
-  constexpr int kBlock = 64;
-  const Bits* row = reinterpret_cast<const Bits*>(map.data + y * map.stride_y);
-  const bool is_edge = y == 0 || y == map.height - 1;
-  const Bits* above = is_edge ? row : row - map.stride_y;
-  const Bits* below = is_edge ? row : row + map.stride_y;
-  for (int start = 0; start < map.width; start += kBlock) {
-    const int end = smaller(start + kBlock, map.width);
-    // The columns whose eight neighbours can be read without looking: the others are left to examine().
-    const int low = is_edge ? end : larger(start, 1), high = is_edge ? end : smaller(end, map.width - 1);
-    uint8_t stands_out[kBlock];
-    for (int x = start; x < end; ++x) stands_out[x - start] = row[x] > threshold;
-    for (int x = low; x < high; ++x) {
-      const Value here = row[x];
-      const bool beside = row[x - 1] <= here && row[x + 1] <= here;
-      const bool over = above[x - 1] <= here && above[x] <= here && above[x + 1] <= here;
-      const bool under = below[x - 1] <= here && below[x] <= here && below[x + 1] <= here;
-      stands_out[x - start] = static_cast<uint8_t>(stands_out[x - start] & (beside & over & under));
-    }
-    for (int x = start; x < end; ++x) {
-      if (stands_out[x - start] == 0) continue;
-      const int32_t key = map.key(y, x);
-      if (key > spec.threshold_key) examine(map, y, x, key, list, plateaus);
-    }
-  }
-}
-
-template <class T>
-typename Raw<T>::Value raw_threshold(const PeakSpec& spec);
 
 template <>
-typename Raw<float>::Value raw_threshold<float>(const PeakSpec& spec) {
-  return spec.threshold_key;
+Shoulder find_shoulder<float>(const PeakSpec& spec, const Map<float>& map, const Blob& blob) {
+  const bool is_plain = map.stride_x == 1 && !map.logits && is_inside(map, blob.y, blob.x);
+  return is_plain ? steepest_inside(spec, map, blob) : steepest_shoulder(spec, map, blob);
 }
 
-// The largest half that is not above the threshold, so that no sample above it is lost.
-template <>
-typename Raw<Half>::Value raw_threshold<Half>(const PeakSpec& spec) {
-  int16_t bits = static_cast<int16_t>(to_half(value_of_key(spec.threshold_key)).bits);
-  if (bits > 0 && order_key(to_float(Half{static_cast<uint16_t>(bits)})) > spec.threshold_key) --bits;
-  return bits;
+// A bit for each of kStrip peaks from `start`.
+uint32_t peaks_within_reach(const PeakTable& table, int32_t start, int32_t peaks, const Shoulder& shoulder) {
+  const Strip reach = strip_of(2 * kShoulderReach + 1), below = strip_of(-1),
+              right = load_strip(table.x + start) - (shoulder.x - kShoulderReach),
+              down = load_strip(table.y + start) - (shoulder.y - kShoulderReach);
+  const uint32_t exist = peaks - start < kStrip ? (1u << (peaks - start)) - 1 : 0xffffu;
+  return exist & mask_above(reach, right) & mask_above(right, below) & mask_above(reach, down) &
+         mask_above(down, below);
 }
 
+// Appends the shoulders of the peaks, in their order; returns how many there are, kept or not.
 template <class T>
-int32_t examine_map(const PeakSpec& spec, const Map<T>& map, Shortlist& list, Plateaus& plateaus) {
-  if (map.stride_x != 1 || spec.threshold_key < 0) return examine_all(spec, map, list, plateaus);
-  const Extremes<T> extremes = extremes_of(map);
-  if (!extremes.all_finite()) return examine_all(spec, map, list, plateaus);
-  const typename Raw<T>::Value threshold = raw_threshold<T>(spec);
-  if (extremes.largest <= threshold) return 0;
-  for (int y = 0; y < map.height; ++y) {
-    Extremes<T> row;
-    widen(row, map.data + y * map.stride_y, map.width);
-    if (row.largest > threshold) examine_row(map, y, threshold, spec, list, plateaus);
+int32_t append_shoulders(const PeakSpec& spec, const Map<T>& map, int32_t peaks, const PeakTable& table, float* xy,
+                         float* score, int32_t capacity) {
+  const float *west = table.west, *east = table.east, *north = table.north, *south = table.south;
+  for (int32_t i = 0; i < peaks; ++i) {
+    const Flanks flanks = flanks_of(west[i], score[i], east[i]);
+    table.left[i] = flanks.before;
+    table.right[i] = flanks.after;
   }
-  return 0;
+  for (int32_t i = 0; i < peaks; ++i) {
+    const Flanks flanks = flanks_of(north[i], score[i], south[i]);
+    table.up[i] = flanks.before;
+    table.down[i] = flanks.after;
+  }
+  int32_t found = 0;
+  for (int32_t m = 0; m < peaks; ++m) {
+    const Shoulder shoulder = find_shoulder(spec, map, table_blob(map, table, score, m));
+    table.shoulder[m] = shoulder;
+    if (shoulder.x < 0) continue;
+    const float sample = map.value(shoulder.y, shoulder.x);
+    bool is_explained = false;
+    for (int32_t start = 0; start < peaks && !is_explained; start += kStrip) {
+      for (uint32_t near = peaks_within_reach(table, start, peaks, shoulder); near != 0; near &= near - 1) {
+        const int32_t other = start + lowest_bit(near);
+        if (other == m) continue;
+        // Between two peaks, both find the same one; the first has it.
+        is_explained |= (other < m && table.shoulder[other].is_at(shoulder)) ||
+                        !is_rise(sample - table_blob(map, table, score, other).at(shoulder.y, shoulder.x), sample);
+      }
+    }
+    if (is_explained) continue;
+    const int32_t entry = peaks + found++;
+    if (entry >= capacity) continue;
+    const Place at = shoulder_place(map, shoulder, {xy[2 * m], xy[2 * m + 1]});
+    xy[2 * entry] = at.x;
+    xy[2 * entry + 1] = at.y;
+    score[entry] = sample;
+  }
+  return found;
 }
 
 template <class T>
 void find_peaks_of(const PeakSpec& spec, const MapView& maps, const OffsetView& offsets, const PeakLists& out,
                    uint32_t* scratch, int64_t first, int64_t last) {
   const FindScratch parts(maps, out.capacity);
+  const PeakTable table(scratch + parts.shortlist + parts.bits + parts.stack, out.capacity);
   for (int64_t index = first; index < last; ++index) {
     const Map<T> map = map_at<T>(maps, index, spec.logits);
-    Shortlist list{reinterpret_cast<Candidate*>(scratch), out.capacity};
+    int32_t* const words = reinterpret_cast<int32_t*>(scratch);
+    Shortlist list{words, words + out.capacity, words + 2 * out.capacity, out.capacity};
     Plateaus plateaus{scratch + parts.shortlist, reinterpret_cast<int32_t*>(scratch + parts.shortlist + parts.bits),
                       parts.bits};
     out.nonfinite[index] = examine_map(spec, map, list, plateaus);
-    out.count[index] = list.count;
-    out.total[index] = list.total;
+    list.order();
     float* const xy = out.xy + index * out.capacity * 2;
     float* const score = out.score + index * out.capacity;
-    for (int32_t m = 0; m < out.capacity; ++m) {
-      Place at{0.0f, 0.0f};
-      float value = 0.0f;
-      if (m < list.count) {
-        const int y = list.entries[m].index / map.width, x = list.entries[m].index % map.width;
-        at = refine_peak(spec, map, offsets, index, maps.k, y, x);
-        value = map.value(y, x);
+    fill_table(map, list, table, score);
+    if (spec.refine == Refine::kLogParabola) {
+      refine_log_parabolas(list.count, table, xy, score);
+    } else {
+      for (int32_t m = 0; m < list.count; ++m) {
+        const Place at = refine_peak(spec, map, offsets, index, maps.k, table.y[m], table.x[m]);
+        xy[2 * m] = at.x;
+        xy[2 * m + 1] = at.y;
       }
-      xy[2 * m] = at.x;
-      xy[2 * m + 1] = at.y;
-      score[m] = value;
     }
+    const int32_t shoulders =
+        spec.shoulders ? append_shoulders(spec, map, list.count, table, xy, score, out.capacity) : 0;
+    out.total[index] = list.total + shoulders;
+    out.count[index] = smaller(list.count + shoulders, out.capacity);
+    const int32_t count = out.count[index];
+    std::memset(xy + 2 * count, 0, sizeof(float) * 2 * static_cast<size_t>(out.capacity - count));
+    std::memset(score + count, 0, sizeof(float) * static_cast<size_t>(out.capacity - count));
   }
 }
 

@@ -8,7 +8,10 @@
 #include "core/assignment.h"
 #include "core/crop.h"
 #include "core/flip.h"
+#include "core/grouping.h"
+#include "core/limbs.h"
 #include "core/peaks.h"
+#include "core/published_peaks.h"
 #include "core/simcc.h"
 
 namespace ppf::loops {
@@ -23,12 +26,19 @@ struct Table {
                      int64_t first, int64_t last);
   void (*find_peaks)(const PeakSpec&, const MapView&, const OffsetView&, const PeakLists&, uint32_t* scratch,
                      int64_t first, int64_t last);
+  void (*published_peaks)(PeakRule, const PeakSpec&, const MapView&, const PeakLists&, uint32_t* scratch, int64_t first,
+                          int64_t last);
   void (*decode_simcc)(const SimccSpec&, const VectorView& x, const VectorView& y, const BestPeaks&, int64_t first,
                        int64_t last);
   void (*average_flip)(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift,
                        const MapTarget&, int64_t first, int64_t last);
   void (*assign)(const AssignSpec&, const AssignProblems&, const Assignments&, double* scratch, int64_t first,
                  int64_t last);
+  // Items are the limbs of all images; scratch for one at a time.
+  void (*score_limbs)(const LimbSpec&, const MapView& fields, const PeakLists&, const LinkLists&, float* scratch,
+                      int64_t first, int64_t last);
+  void (*group_people)(const GroupSpec&, const PeakLists&, const LinkLists&, const PeopleLists&, uint32_t* scratch,
+                       int64_t first, int64_t last);
 };
 
 // The loops for this CPU: the widest instruction set that it and this build have, or the one that the environment

@@ -12,8 +12,8 @@ namespace ppf::ops {
 namespace {
 
 void check_sizes(int64_t n, int64_t rows, int64_t columns, const Device& device) {
-  if (rows > kMaxCandidates || columns > kMaxCandidates) {
-    throw InputError("scores", "at most " + std::to_string(kMaxCandidates) + " rows and columns",
+  if (rows > kMaxMatched || columns > kMaxMatched) {
+    throw InputError("scores", "at most " + std::to_string(kMaxMatched) + " rows and columns",
                      std::to_string(rows) + " x " + std::to_string(columns));
   }
   if (device.kind == Device::kCuda && n > INT32_MAX) {

@@ -8,12 +8,16 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/affine.h"
 #include "core/assignment.h"
 #include "core/crop.h"
 #include "core/flip.h"
+#include "core/grouping.h"
+#include "core/limbs.h"
 #include "core/peaks.h"
+#include "core/published_peaks.h"
 #include "core/simcc.h"
 #include "core/view.h"
 #include "ops/device.h"
@@ -56,9 +60,16 @@ int64_t best_peaks_scratch(const PeakSpec& spec, const MapView& maps, int thread
 // Maps [N, K, H, W] -> up to `capacity` local maxima of each, best first, ties in raster order. A plateau of equal
 // samples counts once, at its first pixel, and only when nothing next to any of its samples is higher. Entries past
 // count are zero; total [N, K] says how many there were before the cut.
+// With spec.shoulders, joints without a peak of their own follow, in the order of the peaks that they lean on.
 void find_peaks(const PeakSpec& spec, const MapView& maps, const OffsetView& offsets, const PeakLists& out,
                 const View<int32_t, 1>& scratch, int threads, const Device& device);
 int64_t find_peaks_scratch(const MapView& maps, int capacity, int threads, const Device& device);
+
+// The same by the rules of published decoders, in raster order: of kOpenPose the best `capacity`, of kTrtPose the
+// first.
+void published_peaks(PeakRule rule, float threshold, const MapView& maps, const PeakLists& out,
+                     const View<int32_t, 1>& scratch, int threads, const Device& device);
+int64_t published_peaks_scratch(PeakRule rule, const MapView& maps, int capacity, int threads, const Device& device);
 
 SimccSpec simcc_spec(Refine refine, SimccScore score, float bins_per_pixel, float threshold, int kernel);
 
@@ -70,6 +81,59 @@ void decode_simcc(const SimccSpec& spec, const VectorView& x, const VectorView& 
 // mirrored map moves one pixel right first (HRNet). out may be maps itself.
 void average_flip(const MapView& maps, const MapView& flipped, const FlipPairs& pairs, bool shift, const MapTarget& out,
                   int threads, const Device& device);
+
+// ---- limbs ------------------------------------------------------------------------------------------------------
+
+// Raises when a limb is not two different joints and two channels.
+void check_limbs(const LimbSpec& spec);
+
+// Raises when the fields lack a channel of the limbs.
+void check_fields(const LimbSpec& spec, const MapView& fields);
+
+// Fields [N, C, H, W] and the peaks of joints [N, K, M] -> for every limb and every candidate of its first joint the R
+// best partners, best first. Entries past count are whatever they were.
+void score_limbs(const LimbSpec& spec, const MapView& fields, const PeakLists& peaks, const LinkLists& out,
+                 const View<int32_t, 1>& scratch, int threads, const Device& device);
+int64_t score_limbs_scratch(const PeakLists& peaks, int64_t limbs, int threads, const Device& device);
+
+// ---- grouping -----------------------------------------------------------------------------------------------------
+
+// A joint of somebody standing upright: where it is, in body heights from the neck, and the bones on the way to it.
+struct BodyJoint {
+  bool is_known = false;
+  float x = 0.0f, y = 0.0f;
+  uint32_t chain = 0;  // a bit per bone
+};
+
+// variances: of each bone's direction times its length, in squared body heights. spec says which limbs there are.
+Body body_of(const GroupSpec& spec, const std::vector<BodyJoint>& joints, const std::vector<float>& variances);
+
+// Peaks and links of N images -> people, best first, ties by their first joint; the joints of one person are those
+// that hang together. xy are the peaks' places; a joint that was not found has score 0 and peak -1, entries past count
+// are such joints only.
+void group_people(const GroupSpec& spec, const PeakLists& peaks, const LinkLists& links, const PeopleLists& out,
+                  int64_t n, const View<int32_t, 1>& scratch, int threads, const Device& device);
+int64_t group_people_scratch(const GroupSpec& spec, int capacity, int partners, int64_t n, int threads,
+                             const Device& device);
+
+// ---- all of bottom-up decoding ------------------------------------------------------------------------------------
+
+struct PartAffinitySpec {
+  PeakRule peak_rule = PeakRule::kBest;
+  PeakSpec peaks;
+  LimbSpec limbs;
+  GroupSpec groups;
+  int32_t capacity = 128;  // peaks of a joint
+  int32_t partners = 4;    // of a candidate, for one limb
+};
+
+// Heatmaps [N, K or more, H, W] and fields [N, C, H, W] -> people. The same as find_peaks, score_limbs and
+// group_people one after the other, without results in between that anybody would have to allocate or wait for. The
+// published rules for peaks stand in for find_peaks, and those for groups have orders of their own: the people of
+// kOpenPose come in the order of their best links, those of kTrtPose in that of their first peaks.
+void decode_part_affinity(const PartAffinitySpec& spec, const MapView& heatmaps, const MapView& fields,
+                          const PeopleLists& out, const View<int32_t, 1>& scratch, int threads, const Device& device);
+int64_t part_affinity_scratch(const PartAffinitySpec& spec, const MapView& heatmaps, int threads, const Device& device);
 
 // ---- assignment -------------------------------------------------------------------------------------------------
 

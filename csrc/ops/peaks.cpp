@@ -5,6 +5,7 @@
 
 #include "core/blur.h"
 #include "loops/loops.h"
+#include "ops/checks.h"
 #include "ops/error.h"
 #include "ops/ops.h"
 #include "ops/parallel.h"
@@ -45,29 +46,6 @@ int32_t threshold_key(float threshold, bool logits) {
   return order_key(static_cast<float>(std::log(threshold / (1.0 - threshold))));
 }
 
-void check_maps(const MapView& maps, const Device& device) {
-  if (maps.k == 0 || maps.height == 0 || maps.width == 0) {
-    throw InputError(
-        "maps", "at least one channel, row and column",
-        std::to_string(maps.k) + " channels of " + std::to_string(maps.height) + " x " + std::to_string(maps.width));
-  }
-  // Raster indices are 32 bits wide, with room for the padding of the rule that needs most.
-  const int64_t samples = (int64_t{maps.height} + 2 * kSecondPeakPad) * (int64_t{maps.width} + 2 * kSecondPeakPad);
-  if (samples > INT32_MAX) {
-    throw InputError("maps", "fewer than 2^31 samples in a map",
-                     std::to_string(maps.height) + " x " + std::to_string(maps.width));
-  }
-  if (device.kind == Device::kCuda && maps.n * maps.k > INT32_MAX) {
-    throw InputError("maps", "fewer than 2^31 maps", std::to_string(maps.n * maps.k), "split the batch");
-  }
-}
-
-void check_scratch(int64_t given, int64_t wanted) {
-  if (given < wanted) {
-    throw InputError("scratch", std::to_string(wanted) + " elements", std::to_string(given));
-  }
-}
-
 // Per thread, what the CPU loop of the second peak keeps: a ring of blurred rows and one row with both paddings.
 int64_t second_peak_words(const MapView& maps) {
   const int64_t padded = int64_t{maps.width} + 2 * kSecondPeakPad;
@@ -75,6 +53,23 @@ int64_t second_peak_words(const MapView& maps) {
 }
 
 }  // namespace
+
+void check_maps(const MapView& maps, const Device& device, const char* argument) {
+  if (maps.k == 0 || maps.height == 0 || maps.width == 0) {
+    throw InputError(
+        argument, "at least one channel, row and column",
+        std::to_string(maps.k) + " channels of " + std::to_string(maps.height) + " x " + std::to_string(maps.width));
+  }
+  // Raster indices are 32 bits wide, with room for the padding of the rule that needs most.
+  const int64_t samples = (int64_t{maps.height} + 2 * kSecondPeakPad) * (int64_t{maps.width} + 2 * kSecondPeakPad);
+  if (samples > INT32_MAX) {
+    throw InputError(argument, "fewer than 2^31 samples in a map",
+                     std::to_string(maps.height) + " x " + std::to_string(maps.width));
+  }
+  if (device.kind == Device::kCuda && maps.n * maps.k > INT32_MAX) {
+    throw InputError(argument, "fewer than 2^31 maps", std::to_string(maps.n * maps.k), "split the batch");
+  }
+}
 
 PeakSpec peak_spec(Refine refine, float threshold, bool logits, int kernel, float offset_scale) {
   check_threshold(threshold);

@@ -1,24 +1,52 @@
-// How the working memory of find_peaks is laid out: one place for those who allocate it and those who use it.
+// How the working memory of the CPU loops is laid out: one place for those who allocate it and those who use it.
 #pragma once
 
 #include <cstdint>
 
 #include "core/peaks.h"
+#include "core/published_peaks.h"
 
 namespace ppf {
 
-// On the CPU, per thread: a shortlist, a bit per sample and a stack with room for every sample.
+// Tables of peaks are read in whole vectors.
+inline int64_t table_length(int32_t capacity) { return static_cast<int64_t>(capacity) + 16; }
+
+// On the CPU, per thread: a shortlist, a bit per sample, a stack of spans, and a table of peaks.
 struct FindScratch {
-  int64_t shortlist, bits, stack;  // in 32-bit words
+  int64_t shortlist, bits, stack, table;  // in 32-bit words
 
   FindScratch(const MapView& maps, int32_t capacity) {
     const int64_t samples = static_cast<int64_t>(maps.height) * maps.width;
-    shortlist = 2 * static_cast<int64_t>(capacity);
+    shortlist = 5 * static_cast<int64_t>(capacity);
     bits = (samples + 31) / 32;
-    stack = samples;
+    stack = samples + maps.height + 2;
+    table = 15 * table_length(capacity);
   }
 
-  int64_t words() const { return shortlist + bits + stack; }
+  int64_t words() const { return shortlist + bits + stack + table; }
 };
+
+// The same for the published rules: the map with its border continued, what each column of blocks mixes, a byte per
+// block of a row, and a shortlist.
+struct PublishedScratch {
+  int64_t padded = 0, columns = 0, flags = 0, shortlist = 0;  // in 32-bit words
+
+  PublishedScratch(PeakRule rule, const MapView& maps, int32_t capacity) {
+    if (rule != PeakRule::kOpenPose) return;
+    const int64_t width = int64_t{maps.width} + 4;
+    padded = (int64_t{maps.height} + 4) * width;
+    columns = 3 * width;
+    flags = (int64_t{maps.width} + 4) / 4;
+    shortlist = 2 * static_cast<int64_t>(capacity);
+  }
+
+  int64_t words() const { return padded + columns + flags + shortlist; }
+};
+
+// On the CPU, per thread, for the limbs of one field: both ends of each candidate, and lists of pairs, with room
+// to work in whole vectors.
+inline int64_t pair_words(int32_t capacity) { return static_cast<int64_t>(capacity) * capacity + 64; }
+inline int64_t end_words(int32_t capacity) { return static_cast<int64_t>(capacity) + 16; }
+inline int64_t limb_words(int32_t capacity) { return 8 * end_words(capacity) + 4 * pair_words(capacity); }
 
 }  // namespace ppf

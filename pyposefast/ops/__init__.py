@@ -13,6 +13,8 @@ from pyposefast.ops.affines import (
 )
 from pyposefast.ops.assignment import Assignment, assign
 from pyposefast.ops.crop import Crops, crop_images
+from pyposefast.ops.grouping import People, group_people
+from pyposefast.ops.limbs import Links, score_limbs
 from pyposefast.ops.peaks import (
     BestPeaks,
     Peaks,
@@ -21,6 +23,7 @@ from pyposefast.ops.peaks import (
     best_peaks,
     decode_simcc,
     find_peaks,
+    published_peaks,
 )
 
 __all__ = [
@@ -28,7 +31,9 @@ __all__ = [
     "Assignment",
     "BestPeaks",
     "Crops",
+    "Links",
     "Peaks",
+    "People",
     "Refine",
     "assign",
     "average_flip",
@@ -38,8 +43,11 @@ __all__ = [
     "crop_images",
     "decode_simcc",
     "find_peaks",
+    "group_people",
     "joint_affines",
     "letterbox_affines",
+    "published_peaks",
     "scale_affines",
+    "score_limbs",
     "transform_points",
 ]

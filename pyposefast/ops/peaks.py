@@ -49,7 +49,10 @@ class BestPeaks:
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """Fixed-capacity lists of peaks, best first; entries past ``count`` are zero."""
+    """Fixed-capacity lists of peaks, best first; entries past ``count`` are zero.
+
+    Shoulders, where they were asked for, come behind the peaks.
+    """
 
     xy: Array  # [N, K, M, 2] float32, map pixels
     score: Array  # [N, K, M] float32, the map's value at the peak
@@ -94,7 +97,7 @@ def best_peaks(
     """
     home = home_of(maps, "maps")
     spec, is_nhwc, threads = _settings(
-        _C, refine, threshold, logits, kernel, offset_scale, layout, threads
+        _C, refine, threshold, logits, kernel, offset_scale, False, layout, threads
     )
     n, k, height, width = _map_shape(maps, is_nhwc)
     arguments.room(20 * n * k, "maps")
@@ -127,6 +130,7 @@ def find_peaks(
     kernel: int = 11,
     offsets: Array | None = None,
     offset_scale: float = DEEPERCUT_OFFSET_SCALE,
+    shoulders: bool = False,
     nonfinite: NonFinite = "mask",
     threads: int = 1,
 ) -> Peaks:
@@ -134,6 +138,10 @@ def find_peaks(
 
     A plateau of equal samples counts once, at its first sample in raster order, and only when
     nothing next to any of its samples is higher. Equal peaks come in raster order.
+
+    Where two people meet, the weaker joint may have no peak of its own, but be only a shoulder on
+    the side of the stronger one's. With ``shoulders`` such joints follow behind the peaks, in the
+    order of those that they lean on.
 
     Args:
         maps: as in ``best_peaks``.
@@ -145,6 +153,7 @@ def find_peaks(
         kernel: as in ``best_peaks``.
         offsets: as in ``best_peaks``.
         offset_scale: as in ``best_peaks``.
+        shoulders: also find joints that have no peak of their own.
         nonfinite: as in ``best_peaks``.
         threads: as in ``best_peaks``.
 
@@ -154,7 +163,7 @@ def find_peaks(
     """
     home = home_of(maps, "maps")
     spec, is_nhwc, threads = _settings(
-        _C, refine, threshold, logits, kernel, offset_scale, layout, threads
+        _C, refine, threshold, logits, kernel, offset_scale, shoulders, layout, threads
     )
     n, k, height, width = _map_shape(maps, is_nhwc)
     capacity = arguments.integer(capacity, "capacity", 1, _C.MAX_CAPACITY)
@@ -183,6 +192,77 @@ def find_peaks(
     if nonfinite != "mask":
         _check_finite(masked, "maps", nonfinite, home)
     return Peaks(xy, score, count, total, masked)
+
+
+def published_peaks(
+    maps: Array,
+    *,
+    rule: Literal["openpose", "trt_pose"],
+    threshold: float,
+    capacity: int,
+    layout: Layout = "nchw",
+    nonfinite: NonFinite = "mask",
+    threads: int = 1,
+) -> Peaks:
+    """Find peaks by the rule of a published decoder, in raster order.
+
+    Args:
+        maps: [N, K, H, W] float32 or float16, any strides; [N, H, W, K] with ``layout`` "nhwc".
+        rule: "openpose" looks for strict maxima of the maps up-sampled eight times, above the
+            threshold, and refines them by a 7 x 7 centroid there; of too many the best are kept.
+            "trt_pose" takes every sample, at or above the threshold, that nothing in its 5 x 5
+            window exceeds, and refines it by that window's centroid; of too many the first are
+            kept.
+        threshold: 0.05 and 0.1 as published.
+        capacity: 127 and 100 as published.
+        layout: order of the axes.
+        nonfinite: as in ``best_peaks``. Both rules differ from the published ones here: a sample
+            that is not finite is no peak, and hides none of trt_pose's.
+        threads: how many CPU threads share the maps.
+
+    Returns:
+        xy in pixels of the maps, without the half pixel that trt_pose adds.
+
+    Raises:
+        InputError: an argument has the wrong shape or value.
+        InputTypeError: an argument has the wrong dtype or is no array.
+    """
+    home = home_of(maps, "maps")
+    is_nhwc = _is_nhwc(layout)
+    n, k, height, width = _map_shape(maps, is_nhwc)
+    arguments.word(rule, "rule", ("openpose", "trt_pose"))
+    threshold = arguments.number(threshold, "threshold")
+    capacity = arguments.integer(capacity, "capacity", 1, _C.MAX_CAPACITY)
+    threads = arguments.threads(threads)
+    is_cuda = home.device_kind == "cuda"
+    words = _C.published_peaks_scratch(
+        rule, n, k, height, width, capacity=capacity, threads=threads, is_cuda=is_cuda
+    )
+    arguments.room(12 * n * k * (capacity + 1) + 4 * words, "capacity")
+    result = Peaks(
+        home.empty((n, k, capacity, 2), "float32"),
+        home.empty((n, k, capacity), "float32"),
+        home.empty((n, k), "int32"),
+        home.empty((n, k), "int32"),
+        home.empty((n, k), "int32"),
+    )
+    _C.published_peaks(
+        maps,
+        result.xy,
+        result.score,
+        result.count,
+        result.total,
+        result.nonfinite,
+        home.empty((words,), "int32"),
+        rule=rule,
+        threshold=threshold,
+        is_nhwc=is_nhwc,
+        threads=threads,
+        stream=home.stream,
+    )
+    if nonfinite != "mask":
+        _check_finite(result.nonfinite, "maps", nonfinite, home)
+    return result
 
 
 def decode_simcc(
@@ -305,6 +385,7 @@ def _settings(
     logits: bool,  # noqa: FBT001
     kernel: int,
     offset_scale: float,
+    shoulders: bool,  # noqa: FBT001
     layout: str,
     threads: int,
 ) -> tuple[_C.PeakSpec, bool, int]:
@@ -315,6 +396,7 @@ def _settings(
         arguments.flag(logits, "logits"),
         arguments.integer(kernel, "kernel", 3, _C.MAX_KERNEL),
         arguments.number(offset_scale, "offset_scale"),
+        arguments.flag(shoulders, "shoulders"),
     )
     return spec, _is_nhwc(layout), arguments.threads(threads)
 

@@ -1,33 +1,16 @@
 // Every kernel against the CPU loops of the same op, bit for bit, in every thread order: the native twin of
 // tests/ops/test_agreement.py, for the sanitizers.
-#include <cstring>
 #include <optional>
 #include <random>
 #include <vector>
 
 #include "ops/ops.h"
-#include "tests/core/check.h"
-#include "tests/emulation/control.h"
+#include "tests/emulation/compare.h"
 
 using namespace ppf;
+using check::compare;
 
 namespace {
-
-const Device kCpuDevice;
-const Device kEmulatedDevice{Device::kCuda, 0, 0};
-
-template <class Run>
-void compare(const char* what, const Run& run) {
-  const auto expected = run(kCpuDevice);
-  for (const char* order : {"ascending", "descending", "1", "2", "3"}) {
-    emulation::set_thread_order(order);
-    const auto result = run(kEmulatedDevice);
-    const bool same = result.size() == expected.size() &&
-                      std::memcmp(result.data(), expected.data(), sizeof(result[0]) * result.size()) == 0;
-    if (!same) std::printf("    %s differs in order %s\n", what, order);
-    CHECK(same);
-  }
-}
 
 // Quantised maps have ties and plateaus; some have no peak, some are nothing but one plateau, some hold NaN and
 // infinity.

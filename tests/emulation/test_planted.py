@@ -96,7 +96,7 @@ class Compiler:
         if ran.returncode != 0:
             self.unusable[sanitizer] = f"an empty program fails: {ran.stdout[-200:]}"
             return
-        sources = [s for s in sorted(HERE.glob("*.cpp")) if s.name != "test_kernels.cpp"]
+        sources = [s for s in sorted(HERE.glob("*.cpp")) if not s.name.startswith("test_")]
         self.objects[sanitizer] = [folder / f"{source.stem}.o" for source in sources]
         for source, target in zip(sources, self.objects[sanitizer], strict=True):
             self.run(sanitizer, ["-c", source, "-o", target])

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from pyposefast.skeletons import Field, Skeleton
+
 HEAD, NECK, LEFT, RIGHT, HIP = range(5)
 # The last limb is redundant: it closes a loop, as the ear to shoulder limbs of COCO networks do.
 LIMBS = np.array([(NECK, HEAD), (NECK, LEFT), (NECK, RIGHT), (NECK, HIP), (HEAD, LEFT)])
@@ -51,3 +53,45 @@ def drawn(
             paf[CHANNELS[limb]] += (step / length)[:, None, None] * band
             bands[limb] += band
     return heat, paf / np.repeat(np.maximum(bands, 1), 2, axis=0)
+
+
+def skeleton() -> Skeleton:
+    """The figure, for decoders; its names are those of no body."""
+    parts = int(LIMBS.max()) + 1
+    return Skeleton(
+        name="figure",
+        joints=tuple(f"part {part}" for part in range(parts)),
+        limbs=tuple((int(a), int(b)) for a, b in LIMBS),
+        pairs=(),
+        sigmas=(0.05,) * parts,
+        fields=tuple(
+            Field(int(a), int(b), int(x), int(y))
+            for (a, b), (x, y) in zip(LIMBS, CHANNELS, strict=True)
+        ),
+    )
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Any:
+    """Noise as networks have it: neighbouring samples [..., H, W] resemble each other."""
+    noise = rng.normal(size=shape)
+    for axis in (-2, -1):
+        noise = (np.roll(noise, 1, axis) + 2 * noise + np.roll(noise, -1, axis)) / 4
+    return (noise * (deviation / noise.std())).astype(np.float32)
+
+
+def random_scene(rng: np.random.Generator, height: int, width: int) -> tuple[Any, Any]:
+    """Maps and fields of one to four figures, some of whose parts are hidden or out of sight.
+
+    Places are random numbers, so that no joint is exactly in the middle of a cell, where OpenPose
+    sees equal pixels.
+    """
+    people = [
+        upright(rng.uniform(0, width), rng.uniform(0, height), rng.uniform(5, 14))
+        + rng.normal(0, 0.8, (5, 2))
+        for _ in range(rng.integers(1, 5))
+    ]
+    joints = np.stack(people)
+    joints[rng.random(joints.shape[:2]) < 0.1] = np.nan
+    heat, paf = drawn(joints, height, width)
+    heat *= rng.uniform(0.5, 1.0, (len(heat), 1, 1)).astype(np.float32)
+    return heat + smooth_noise(rng, heat.shape, 0.012), paf + smooth_noise(rng, paf.shape, 0.03)

@@ -1,0 +1,219 @@
+// From links to people, for one image, on the caller's memory.
+//
+// 1. Links are taken best first. Each joins two sets of joints when these have no joint in common, so that no false
+//    link can ever fuse two people who are both there.
+// 2. The sets say how large everybody is; then links are weighed again, those too long or too short for the size of
+//    their ends counting less, and the sets are built a second time.
+// 3. Sets that no link joins, since the joint between them is hidden, are joined where a body would have them, unless
+//    there is a limb between them that the field should have shown.
+//
+// Every step is a decision in single precision, in one order: the same people come out on every processor.
+#pragma once
+
+#include <cstdint>
+
+#include "core/elementary.h"
+#include "core/host_device.h"
+#include "core/limbs.h"
+
+namespace ppf {
+
+enum class GroupRule : int32_t {
+  kBody,      // the three steps above
+  kOpenPose,  // step 1 with OpenPose's order and its way to count (published_people.h)
+  kTrtPose,   // limb by limb the best total of all pairs; whatever hangs together is one person
+};
+
+// How a person is built, in body heights: where each joint usually is relative to the neck of somebody standing, and
+// how far bones swing. Only joints in `known` take part in steps 2 and 3.
+struct Body {
+  uint32_t known = 0;
+  uint32_t neighbours[kMaxJoints] = {};  // joints that share a limb with this one
+  float length[kMaxLimbs] = {};          // of each limb; 0: unknown
+  float x[kMaxJoints] = {}, y[kMaxJoints] = {};
+  uint32_t chain[kMaxJoints] = {};               // the joints from here to the neck, this one included
+  float variance[kMaxJoints] = {};               // of the bone that ends here
+  uint8_t nearest[kMaxJoints][kMaxJoints] = {};  // for each joint, all others by how well they foretell its place
+  uint8_t trunk[kMaxJoints] = {};                // all joints by how well they foretell the neck's
+};
+
+struct GroupSpec {
+  GroupRule rule = GroupRule::kBody;
+  int32_t joints = 0, limbs = 0;
+  int32_t least_joints = 4;  // of a person
+  float least_score = 0.0f;  // mean over a person's joints
+  float least_lone = 0.0f;   // of a joint without any link, to be joined to somebody
+  float least_link = 0.0f;   // a pair has to score more (kTrtPose)
+  uint32_t uncounted = 0;    // joints that make nobody a person (kOpenPose)
+  int8_t first[kMaxLimbs] = {}, second[kMaxLimbs] = {};
+  Body body;
+};
+
+// Results, C order.
+struct PeopleLists {
+  float* xy = nullptr;            // [N, P, K, 2]
+  float* score = nullptr;         // [N, P, K], 0: the joint was not found
+  int32_t* peak = nullptr;        // [N, P, K], index into the peaks of that joint; -1: none
+  float* person_score = nullptr;  // [N, P]
+  int32_t* count = nullptr;       // [N]
+  int32_t* total = nullptr;       // [N], people before the cut to P
+  int32_t* dropped = nullptr;     // [N], peaks that their lists had no room for
+  int32_t* nonfinite = nullptr;   // [N], samples of the heatmaps that were NaN or infinite
+  int32_t capacity = 0;           // P
+};
+
+constexpr int kMaxPeople = 1024;
+
+// One image's share of peaks and links.
+struct Candidates {
+  const float* xy;           // [K, M, 2]
+  const float* score;        // [K, M]
+  const int32_t* count;      // [K]
+  const int32_t* total;      // [K]
+  const int32_t* nonfinite;  // [K]
+  const int32_t* partner;    // [L, M, R]
+  const float* link_score;   // [L, M, R]
+  const int32_t* links;      // [L, M]
+  int32_t capacity, partners;
+
+  PPF_HD Place place(int32_t joint, int32_t index) const {
+    const float* at = xy + (static_cast<int64_t>(joint) * capacity + index) * 2;
+    return {at[0], at[1]};
+  }
+  PPF_HD float peak_score(int32_t joint, int32_t index) const {
+    return score[static_cast<int64_t>(joint) * capacity + index];
+  }
+};
+
+PPF_HD Candidates candidates_of(const PeakLists& peaks, const LinkLists& links, int64_t n, int32_t joints,
+                                int32_t limbs) {
+  const int64_t list = n * joints, row = n * limbs * peaks.capacity;
+  return {peaks.xy + list * peaks.capacity * 2,
+          peaks.score + list * peaks.capacity,
+          peaks.count + list,
+          peaks.total + list,
+          peaks.nonfinite + list,
+          links.partner + row * links.partners,
+          links.score + row * links.partners,
+          links.count + row,
+          peaks.capacity,
+          links.partners};
+}
+
+// Larger scores first, ties by index.
+PPF_HD uint64_t rank_of(float score, uint32_t index) {
+  const uint32_t ascending = static_cast<uint32_t>(order_key(score)) ^ 0x80000000u;
+  return static_cast<uint64_t>(~ascending) << 32 | index;
+}
+
+// ---- sets of joints -----------------------------------------------------------------------------------------------
+
+struct Sets {
+  int32_t* parent;  // by candidate; the smallest of a set is its root
+  uint32_t* joints;
+  float* length2;  // of the set's limbs, px^2, and what they would be for somebody one pixel tall
+  float* body2;
+
+  PPF_HD void reset(int32_t candidate, uint32_t joint_bit) const {
+    parent[candidate] = candidate;
+    joints[candidate] = joint_bit;
+    length2[candidate] = body2[candidate] = 0.0f;
+  }
+
+  PPF_HD int32_t root_of(int32_t candidate) const {
+    while (parent[candidate] != candidate) {
+      parent[candidate] = parent[parent[candidate]];
+      candidate = parent[candidate];
+    }
+    return candidate;
+  }
+
+  // The same without shortening the way there: several threads may look at once.
+  PPF_HD int32_t look_up(int32_t candidate) const {
+    while (parent[candidate] != candidate) candidate = parent[candidate];
+    return candidate;
+  }
+
+  // False when the two sets have a joint in common.
+  PPF_HD bool take(int32_t from, int32_t to, float length, float body_length) const {
+    const int32_t one = root_of(from), other = root_of(to);
+    const int32_t root = smaller(one, other), child = larger(one, other);
+    const float square = body_length > 0.0f ? length * length : 0.0f;
+    if (root != child) {
+      if ((joints[root] & joints[child]) != 0) return false;
+      parent[child] = root;
+      joints[root] |= joints[child];
+      length2[root] += length2[child];
+      body2[root] += body2[child];
+    }
+    length2[root] += square;
+    body2[root] += body_length * body_length;
+    return true;
+  }
+};
+
+// How much less a link counts at one of its ends because it is too long or too short for the set there: linear in the
+// logarithm of the ratio, a little more for links that are too long. Both are logarithms of squared lengths in px^2 per
+// squared body height.
+PPF_HD float size_penalty(float log_of_link, float log_of_set) {
+  const float log_ratio = 0.5f * (log_of_link - log_of_set);
+  return log_ratio > 0.0f ? 1.65f * log_ratio : -1.35f * log_ratio;
+}
+
+// ---- parts of people ----------------------------------------------------------------------------------------------
+
+// What is known of a set of joints that hang together.
+struct Fragment {
+  uint32_t joints;
+  uint32_t barred;  // joints with a limb to one of these
+  int32_t count;
+  float length2, body2;
+};
+
+// What a join costs, and whether it can be at all.
+struct Join {
+  bool possible;
+  float cost;
+};
+
+constexpr float kMostStrain = 12.0f;  // squared deviations, about three and a half sigma
+
+// `place_a(k)`: where joint k of fragment `a` is.
+template <class PlaceA, class PlaceB>
+PPF_HD Join join_cost(const Body& body, const Fragment& a, const PlaceA& place_a, const Fragment& b,
+                      const PlaceB& place_b) {
+  const Join never{false, 0.0f};
+  if ((a.joints & b.joints) != 0 || (a.barred & b.joints) != 0) return never;
+  const float body2 = a.body2 + b.body2;
+  if (!(body2 > 0.0f) || (a.joints & body.known) == 0 || (b.joints & body.known) == 0) return never;
+  // Limbs are foreshortened, so the height is rather more than they say.
+  const float height2 = (a.length2 + b.length2) / body2 * 1.1f;
+  if (!(height2 > 0.0f) || !is_finite(height2)) return never;
+  int32_t of_b = 0;
+  while ((b.joints & body.known & (1u << body.trunk[of_b])) == 0) ++of_b;
+  const int32_t k_b = body.trunk[of_b];
+  int32_t of_a = 0;
+  while ((a.joints & body.known & (1u << body.nearest[k_b][of_a])) == 0) ++of_a;
+  const int32_t k_a = body.nearest[k_b][of_a];
+  float variance = 0.0004f;
+  for (uint32_t bones = body.chain[k_a] ^ body.chain[k_b]; bones != 0; bones &= bones - 1) {
+    variance += body.variance[lowest_bit(bones)];
+  }
+  // Which side somebody faces is not known: what is beside the neck may be on either side of it.
+  const float beside = body.x[k_a] - body.x[k_b];
+  const float variance_x = variance + 0.6f * beside * beside;
+  const Place at_a = place_a(k_a), at_b = place_b(k_b);
+  const float dx = at_b.x - at_a.x;
+  const float dy = at_b.y - at_a.y - (body.y[k_b] - body.y[k_a]) * square_root(height2);
+  float strain = (dx * dx / variance_x + dy * dy / variance) / height2;
+  if (!(strain < kMostStrain)) return never;
+  if (a.body2 > 0.0f && b.body2 > 0.0f && a.length2 > 0.0f && b.length2 > 0.0f) {
+    const float log_ratio = 0.5f * log_of((a.length2 * b.body2) / (b.length2 * a.body2));
+    strain += log_ratio * log_ratio * (1.0f / (0.35f * 0.35f));
+    if (!(strain < kMostStrain)) return never;
+  }
+  // Minus twice the logarithm of a density: where places are foretold closely, being near says more.
+  return {true, strain + 0.5f * log_of(variance_x * variance * height2 * height2)};
+}
+
+}  // namespace ppf

@@ -1,0 +1,301 @@
+// How likely two joints belong to one limb: line integrals of a part affinity field.
+//
+// A field is a vector per map pixel that points along the limb. Everything is in map pixels. A sample that is not
+// finite makes the pair no link, whatever the other samples say.
+#pragma once
+
+#include <cstdint>
+
+#include "core/elementary.h"
+#include "core/half.h"
+#include "core/host_device.h"
+#include "core/peaks.h"
+#include "core/upsample.h"
+#include "core/view.h"
+
+namespace ppf {
+
+enum class LinkRule : int32_t {
+  kLine,      // bilinear samples; what the direction of the field says against the length of the pair
+  kOpenPose,  // nearest samples of the field up-sampled eight times; mean of those above the threshold
+  kTrtPose,   // seven samples, cut off to whole pixels; mean of all
+};
+
+constexpr int kMaxJoints = 32;  // of a skeleton with fields: a set of joints is one word
+constexpr int kMaxLimbs = 48;
+
+// A limb joins `first` to `second`; its field has these channels of the network's output.
+struct Limb {
+  int32_t first, second, x, y;
+};
+
+struct LimbSpec {
+  LinkRule rule = LinkRule::kLine;
+  int32_t joints = 0, limbs = 0;
+  float threshold = 0.05f;  // of the field along the limb, at one sample
+  float longest = 0.5f;     // pairs longer than this part of the fields' larger side are no limb (kLine)
+  Limb limb[kMaxLimbs] = {};
+};
+
+// For every candidate of a limb's first joint, its best partners among those of the second.
+struct LinkLists {
+  int32_t* partner = nullptr;  // [N, L, M, R], best first, ties by index
+  float* score = nullptr;      // [N, L, M, R]
+  int32_t* count = nullptr;    // [N, L, M]
+  int32_t* total = nullptr;    // [N, L, M], how many there were before the cut to R
+  int32_t capacity = 0;        // M
+  int32_t partners = 0;        // R
+};
+
+constexpr float kNoLink = -kInfinity;
+constexpr int kMaxPartners = 128;
+constexpr int kMaxCandidates = 128;  // of one joint
+// Of one candidate, pairs that pass the first screen and are looked at any further: the shortest ones.
+constexpr int kMostScored = 8;
+
+struct Vector {
+  float x, y;
+};
+
+// The two channels [H, W] of one limb. Offsets into a channel fit 32 bits: ops sees to that.
+template <class T>
+struct Field {
+  const T* x;
+  const T* y;
+  int32_t height, width;
+  int32_t stride_y, stride_x;
+
+  PPF_HD Vector at(int32_t offset) const { return {to_float(x[offset]), to_float(y[offset])}; }
+
+  PPF_HD Vector nearest(Place place) const {
+    return at(rounded(place.y, height) * stride_y + rounded(place.x, width) * stride_x);
+  }
+
+  PPF_HD static int32_t rounded(float value, int32_t size) { return static_cast<int32_t>(inside(value, size) + 0.5f); }
+
+  // Written so that anything that is no number comes out as 0.
+  PPF_HD static float inside(float value, int32_t size) {
+    const float last = static_cast<float>(size - 1);
+    const float low = value > 0.0f ? value : 0.0f;
+    return low < last ? low : last;
+  }
+
+  PPF_HD Vector bilinear(Place place) const {
+    const float px = inside(place.x, width), py = inside(place.y, height);
+    const int32_t left = static_cast<int32_t>(px), top = static_cast<int32_t>(py);
+    const int32_t right = smaller(left + 1, width - 1), bottom = smaller(top + 1, height - 1);
+    const float fx = px - static_cast<float>(left), fy = py - static_cast<float>(top);
+    const int32_t upper = top * stride_y, lower = bottom * stride_y;
+    const int32_t west = left * stride_x, east = right * stride_x;
+    const float w00 = (1.0f - fx) * (1.0f - fy), w01 = fx * (1.0f - fy), w10 = (1.0f - fx) * fy, w11 = fx * fy;
+    const Vector a = at(upper + west), b = at(upper + east), c = at(lower + west), d = at(lower + east);
+    return {(a.x * w00 + b.x * w01) + (c.x * w10 + d.x * w11), (a.y * w00 + b.y * w01) + (c.y * w10 + d.y * w11)};
+  }
+};
+
+template <class T>
+PPF_HD Field<T> field_at(const MapView& fields, int64_t n, const Limb& limb) {
+  const T* const first = static_cast<const T*>(fields.data) + n * fields.stride_n;
+  return {first + limb.x * fields.stride_k,      first + limb.y * fields.stride_k,     fields.height, fields.width,
+          static_cast<int32_t>(fields.stride_y), static_cast<int32_t>(fields.stride_x)};
+}
+
+PPF_HD Place between(Place a, Place b, float part) { return {a.x + (b.x - a.x) * part, a.y + (b.y - a.y) * part}; }
+
+// ---- kLine ------------------------------------------------------------------------------------------------------
+//
+// Two screens that cost little, then the integral. Nearly all pairs of a crowd end at the first, which reads nothing
+// from the field but its directions at the joints, fetched once per joint.
+
+constexpr int kLineSamples = 5;              // all have to be above the threshold
+constexpr float kLeastMisalignment = 1e-3f;  // 2.6 degrees: below it noise decides
+
+// A field's sample at a joint, as a direction: weak samples count less.
+PPF_HD Vector direction_of(Vector sample) {
+  const float magnitude = square_root(sample.x * sample.x + sample.y * sample.y);
+  const float divisor = magnitude > 0.1f ? magnitude : 0.1f;
+  return {sample.x / divisor, sample.y / divisor};
+}
+
+constexpr float kLeastAgreement = 0.8f;  // sum of the cosines at both joints
+
+// Number: float, or a vector of them; the result is a bool, or a vector of masks.
+template <class Number>
+PPF_HD auto may_be_linked(Number dx, Number dy, Number at_both_x, Number at_both_y, float most_length) {
+  const Number square = dx * dx + dy * dy;
+  const Number along = at_both_x * dx + at_both_y * dy;
+  // along / length > kLeastAgreement, without the root; what is not finite fails.
+  return (along > 0.0f) & (along * along > kLeastAgreement * kLeastAgreement * square) & (square > 0.0f) &
+         (square <= most_length * most_length);
+}
+
+template <class T>
+PPF_HD bool runs_along(const Field<T>& field, Place a, Place b, float part, float threshold) {
+  const float dx = b.x - a.x, dy = b.y - a.y;
+  const Vector sample = field.nearest(between(a, b, part));
+  const float along = sample.x * dx + sample.y * dy;
+  return (along > 0.0f) & (along * along > threshold * threshold * (dx * dx + dy * dy)) & (along < kInfinity);
+}
+
+struct LineSums {
+  float good = 0.0f;     // samples above the threshold
+  float total = 0.0f;    // of magnitudes: finite when all samples are
+  float aligned = 0.0f;  // of cosines
+
+  template <class T>
+  PPF_HD void add(const Field<T>& field, Place from, Vector step, Vector unit, float part, float threshold) {
+    const Vector sample = field.bilinear({from.x + step.x * part, from.y + step.y * part});
+    const float along = sample.x * unit.x + sample.y * unit.y;
+    const float magnitude = square_root(sample.x * sample.x + sample.y * sample.y);
+    good += along > threshold ? 1.0f : 0.0f;
+    total += magnitude;
+    aligned += along / (magnitude > 1e-3f ? magnitude : 1e-3f);
+  }
+};
+
+// Half the logarithm of how far, relative to chance, the field speaks for the pair: how well its direction agrees
+// (1 - cos is half the squared angle), against how many other candidates as near as this one are to be expected.
+// Weighed by logistic regression over synthetic crowds. The samples are written out one by one, since compilers do not
+// vectorise a loop over pairs that has another inside.
+template <class T>
+PPF_HD float line_score(const Field<T>& field, Place a, Place b, float threshold) {
+  const Vector step{b.x - a.x, b.y - a.y};
+  const float length = square_root(step.x * step.x + step.y * step.y);
+  const Vector unit{step.x / length, step.y / length};
+  LineSums sums;
+  sums.add(field, a, step, unit, 0.1f, threshold);
+  sums.add(field, a, step, unit, 0.3f, threshold);
+  sums.add(field, a, step, unit, 0.5f, threshold);
+  sums.add(field, a, step, unit, 0.7f, threshold);
+  sums.add(field, a, step, unit, 0.9f, threshold);
+  const float off = 1.0f - sums.aligned * (1.0f / kLineSamples);
+  const float misalignment = off > kLeastMisalignment ? off : kLeastMisalignment;
+  const float score = -0.7f * log_of(misalignment) - log_of(length);
+  return ((sums.good == kLineSamples) & is_finite(sums.total) & is_finite(score)) ? score : kNoLink;
+}
+
+// ---- kOpenPose --------------------------------------------------------------------------------------------------
+
+constexpr int kLeastOpenPoseSamples = 5, kMostOpenPoseSamples = 25;
+constexpr float kOpenPoseFraction = 0.95f;
+constexpr float kOpenPosePeakThreshold = 0.05f;
+
+template <class T>
+PPF_HD float openpose_score(const Field<T>& field, Place a, Place b, float threshold) {
+  const Place from{to_upsampled(a.x), to_upsampled(a.y)}, to{to_upsampled(b.x), to_upsampled(b.y)};
+  const float dx = to.x - from.x, dy = to.y - from.y;
+  const float length = square_root(dx * dx + dy * dy);
+  if (!(length > 1e-6f) || !is_finite(length)) return kNoLink;
+  const float longest = absolute(dx) > absolute(dy) ? absolute(dx) : absolute(dy);
+  const int32_t count =
+      clamp_to(static_cast<int32_t>(square_root(5.0f * longest) + 0.5f), kLeastOpenPoseSamples, kMostOpenPoseSamples);
+  const float ux = dx / length, uy = dy / length;
+  const float step_x = dx / static_cast<float>(count), step_y = dy / static_cast<float>(count);
+  const int32_t height = field.height * kUpsample, width = field.width * kUpsample;
+  const Map<T> map_x{field.x, field.height, field.width, field.stride_y, field.stride_x, false};
+  const Map<T> map_y{field.y, field.height, field.width, field.stride_y, field.stride_x, false};
+  // So near that the field between the two is hardly there: they pass for one place.
+  const float side = square_root(static_cast<float>(width) * static_cast<float>(height));
+  const bool is_near = length < side / 150.0f;
+  const float needed = kOpenPoseFraction * static_cast<float>(count);
+  float samples[kMostOpenPoseSamples];
+  int32_t good = count;
+  for (int32_t s = 0; s < count; ++s) {
+    // From the middle, since the field near both ends may be that of limbs which end there too: most pairs that are no
+    // limb are through after one sample. A prime above all counts leads to every sample.
+    const int32_t i = (count / 2 + s * 29) % count;
+    const float t = static_cast<float>(i);
+    const int32_t x = Field<T>::rounded(from.x + t * step_x, width), y = Field<T>::rounded(from.y + t * step_y, height);
+    samples[i] = ux * upsampled_value(map_x, y, x) + uy * upsampled_value(map_y, y, x);
+    if (!is_finite(samples[i])) return kNoLink;
+    if (samples[i] > threshold) continue;
+    --good;
+    if (!is_near && !(static_cast<float>(good) > needed)) return kNoLink;
+  }
+  if (!(static_cast<float>(good) > needed)) return is_near ? kOpenPosePeakThreshold + 1e-6f : kNoLink;
+  float total = 0.0f;
+  for (int32_t i = 0; i < count; ++i) total += samples[i] > threshold ? samples[i] : 0.0f;
+  return total / static_cast<float>(good);
+}
+
+// ---- kTrtPose ---------------------------------------------------------------------------------------------------
+
+constexpr int kTrtPoseSamples = 7;
+
+// Every pair has a score, good or bad: the assignment weighs them all.
+template <class T>
+PPF_HD float trt_pose_score(const Field<T>& field, Place a, Place b) {
+  const float dx = b.x - a.x, dy = b.y - a.y;
+  const float length = square_root(dx * dx + dy * dy) + 1e-5f;
+  const float ux = dx / length, uy = dy / length;
+  float total = 0.0f;
+  for (int i = 0; i < kTrtPoseSamples; ++i) {
+    const float part = static_cast<float>(i) / (kTrtPoseSamples - 1);
+    const float x = a.x + 0.5f + dx * part, y = a.y + 0.5f + dy * part;
+    // Cut off towards zero, so that the pixel left of the map is still its first.
+    const bool is_inside =
+        (x > -1.0f) & (x < static_cast<float>(field.width)) & (y > -1.0f) & (y < static_cast<float>(field.height));
+    if (!is_inside) continue;
+    const Vector sample = field.at(static_cast<int32_t>(y) * field.stride_y + static_cast<int32_t>(x) * field.stride_x);
+    total += sample.x * ux + sample.y * uy;
+  }
+  const float score = total / kTrtPoseSamples;
+  return is_finite(score) ? score : kNoLink;
+}
+
+// Every rule but kLine, which is screened first.
+template <class T>
+PPF_HD float link_score(const LimbSpec& spec, const Field<T>& field, Place a, Place b) {
+  return spec.rule == LinkRule::kOpenPose ? openpose_score(field, a, b, spec.threshold) : trt_pose_score(field, a, b);
+}
+
+// ---- the best partners of one candidate -------------------------------------------------------------------------
+
+struct Row {
+  int32_t* partner;
+  float* score;
+  int32_t capacity;
+  int32_t count = 0, total = 0;
+
+  // Offers come in the order of their index, so that of equal scores the earlier stays before the later.
+  PPF_HD void offer(int32_t index, float value) {
+    ++total;
+    if (count == capacity) {
+      if (!(value > score[count - 1])) return;
+      --count;
+    }
+    int32_t at = count++;
+    for (; at > 0 && value > score[at - 1]; --at) {
+      score[at] = score[at - 1];
+      partner[at] = partner[at - 1];
+    }
+    score[at] = value;
+    partner[at] = index;
+  }
+};
+
+// The nearest kMostScored pairs of one candidate, in the order of their index; of equally near ones the earlier.
+struct Nearest {
+  float square[kMostScored];
+  int32_t index[kMostScored];
+  int32_t count = 0;
+  int32_t farthest = 0;
+
+  PPF_HD void offer(int32_t candidate, float distance) {
+    if (count == kMostScored) {
+      if (!(distance < square[farthest])) return;
+      for (int32_t i = farthest; i + 1 < count; ++i) {
+        square[i] = square[i + 1];
+        index[i] = index[i + 1];
+      }
+      --count;
+    }
+    square[count] = distance;
+    index[count++] = candidate;
+    if (count < kMostScored) return;
+    farthest = 0;
+    for (int32_t i = 1; i < count; ++i) farthest = square[i] >= square[farthest] ? i : farthest;
+  }
+};
+
+}  // namespace ppf

@@ -1,0 +1,438 @@
+// From links to people for one image, written for a team of threads: one on the CPU, a block on a GPU.
+//
+// A team has rank(), size(), leads(), sync() and sort(order, spare, count). What depends on earlier decisions is the
+// leader's work; everything else is shared out, and no two members write to one place.
+#pragma once
+
+#include <cstdint>
+
+#include "core/grouping.h"
+
+namespace ppf {
+
+constexpr int kJoinsPerFragment = 4;
+
+PPF_HD int64_t power_of_two_from(int64_t count) {
+  int64_t power = 1;
+  while (power < count) power *= 2;
+  return power;
+}
+
+// The working memory of one image. `scratch` is aligned to 8 bytes; without any, only `words` means something.
+struct Workroom {
+  uint64_t* order;  // what is sorted; room for a power of two
+  uint64_t* spare;
+  int32_t* base;   // [K + 1], candidate i of joint k has number base[k] + i
+  int32_t* start;  // [L + 1], of each limb's links
+  int32_t* tally;  // [2], what the leader has counted
+  int32_t* a;      // by link
+  int32_t* b;
+  int32_t* limb;
+  float* length;  // px
+  float* score;
+  float* log_size;       // squared length over the limb's squared length in body heights
+  Sets sets;             // by candidate
+  int32_t* fragment_of;  // by root
+  uint32_t* joints;      // by fragment
+  uint32_t* barred;
+  uint32_t* open;  // see bar_fragment()
+  int32_t* large;  // indices of the large ones
+  int32_t* count;
+  int32_t* joined;  // the fragment that has taken this one in; itself when none has
+  float* length2;
+  float* body2;
+  float* total;         // sum of its peaks' scores
+  int32_t* member;      // [fragments, K], index of the peak, or -1
+  int32_t* join_count;  // of each fragment with later ones, the best first
+  int32_t* join_with;   // [fragments, kJoinsPerFragment]
+  float* join_cost;
+  int64_t words;
+
+  PPF_HD Workroom(uint32_t* scratch, int32_t joint_count, int32_t limb_count, int32_t capacity, int32_t partners) {
+    const int64_t candidates = static_cast<int64_t>(joint_count) * capacity;
+    const int64_t links = static_cast<int64_t>(limb_count) * capacity * partners;
+    const int64_t joins = candidates * kJoinsPerFragment;
+    const int64_t sorted = power_of_two_from(links > joins ? links : joins);
+    words = 0;
+    order = place<uint64_t>(scratch, sorted);
+    spare = place<uint64_t>(scratch, sorted);
+    base = place<int32_t>(scratch, joint_count + 1);
+    start = place<int32_t>(scratch, limb_count + 1);
+    tally = place<int32_t>(scratch, 2);
+    a = place<int32_t>(scratch, links);
+    b = place<int32_t>(scratch, links);
+    limb = place<int32_t>(scratch, links);
+    length = place<float>(scratch, links);
+    score = place<float>(scratch, links);
+    log_size = place<float>(scratch, links);
+    sets.parent = place<int32_t>(scratch, candidates);
+    sets.joints = place<uint32_t>(scratch, candidates);
+    sets.length2 = place<float>(scratch, candidates);
+    sets.body2 = place<float>(scratch, candidates);
+    fragment_of = place<int32_t>(scratch, candidates);
+    joints = place<uint32_t>(scratch, candidates);
+    barred = place<uint32_t>(scratch, candidates);
+    open = place<uint32_t>(scratch, candidates);
+    large = place<int32_t>(scratch, candidates);
+    count = place<int32_t>(scratch, candidates);
+    joined = place<int32_t>(scratch, candidates);
+    length2 = place<float>(scratch, candidates);
+    body2 = place<float>(scratch, candidates);
+    total = place<float>(scratch, candidates);
+    member = place<int32_t>(scratch, candidates * joint_count);
+    join_count = place<int32_t>(scratch, candidates);
+    join_with = place<int32_t>(scratch, joins);
+    join_cost = place<float>(scratch, joins);
+    words += words & 1;
+  }
+
+  PPF_HD Fragment fragment(int32_t f) const { return {joints[f], barred[f], count[f], length2[f], body2[f]}; }
+
+ private:
+  template <class T>
+  PPF_HD T* place(uint32_t* scratch, int64_t count) {
+    T* const here = scratch == nullptr ? nullptr : reinterpret_cast<T*>(scratch + words);
+    words += count * static_cast<int64_t>(sizeof(T) / sizeof(uint32_t));
+    return here;
+  }
+};
+
+// ---- links ----------------------------------------------------------------------------------------------------------
+
+PPF_HD void number_candidates(const GroupSpec& spec, const Candidates& from, const Workroom& room) {
+  room.base[0] = 0;
+  for (int32_t k = 0; k < spec.joints; ++k) room.base[k + 1] = room.base[k] + from.count[k];
+}
+
+// Numbers candidates and links; returns how many links there are.
+template <class Team>
+PPF_HD int32_t gather_links(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room) {
+  for (int32_t l = team.rank(); l < spec.limbs; l += team.size()) {
+    int32_t links = 0;
+    for (int32_t i = 0; i < from.count[spec.first[l]]; ++i) links += from.links[l * from.capacity + i];
+    room.start[l + 1] = links;
+  }
+  team.sync();
+  if (team.leads()) {
+    number_candidates(spec, from, room);
+    room.start[0] = 0;
+    for (int32_t l = 0; l < spec.limbs; ++l) room.start[l + 1] += room.start[l];
+  }
+  team.sync();
+  for (int32_t l = team.rank(); l < spec.limbs; l += team.size()) {
+    const int32_t first = spec.first[l], second = spec.second[l];
+    int32_t link = room.start[l];
+    for (int32_t i = 0; i < from.count[first]; ++i) {
+      const int64_t row = static_cast<int64_t>(l) * from.capacity + i;
+      const Place at = from.place(first, i);
+      for (int32_t r = 0; r < from.links[row]; ++r, ++link) {
+        const int32_t j = from.partner[row * from.partners + r];
+        const Place to = from.place(second, j);
+        const float dx = to.x - at.x, dy = to.y - at.y;
+        room.a[link] = room.base[first] + i;
+        room.b[link] = room.base[second] + j;
+        room.limb[link] = l;
+        room.length[link] = square_root(dx * dx + dy * dy);
+        room.score[link] = from.link_score[row * from.partners + r];
+      }
+    }
+  }
+  team.sync();
+  return room.start[spec.limbs];
+}
+
+template <class Team>
+PPF_HD void every_joint_alone(const Team& team, const GroupSpec& spec, const Workroom& room) {
+  for (int32_t k = 0; k < spec.joints; ++k) {
+    for (int32_t c = room.base[k] + team.rank(); c < room.base[k + 1]; c += team.size()) room.sets.reset(c, 1u << k);
+  }
+  team.sync();
+}
+
+// Takes the links in the order that is in room.order.
+template <class Team>
+PPF_HD void take_links(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
+  team.sort(room.order, room.spare, links);
+  if (team.leads()) {
+    for (int32_t i = 0; i < links; ++i) {
+      const int32_t link = static_cast<int32_t>(room.order[i] & 0xffffffffu);
+      room.sets.take(room.a[link], room.b[link], room.length[link], spec.body.length[room.limb[link]]);
+    }
+  }
+  team.sync();
+}
+
+// Ranks the links again, by what they are worth for the sizes of the sets at their ends.
+template <class Team>
+PPF_HD void weigh_links(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
+  const int32_t candidates = room.base[spec.joints];
+  for (int32_t c = team.rank(); c < candidates; c += team.size()) {
+    const float length2 = room.sets.length2[c], body2 = room.sets.body2[c];
+    const bool has_size = (length2 > 0.0f) & (body2 > 0.0f);
+    room.total[c] = log_of(has_size ? length2 / body2 : 1.0f);
+  }
+  for (int32_t link = team.rank(); link < links; link += team.size()) {
+    const float length = room.length[link], body = spec.body.length[room.limb[link]];
+    const bool has_size = (length > 0.0f) & (body > 0.0f);
+    room.log_size[link] = log_of(has_size ? (length * length) / (body * body) : 1.0f);
+  }
+  team.sync();
+  for (int32_t link = team.rank(); link < links; link += team.size()) {
+    const float size = room.log_size[link];
+    const int32_t a = room.sets.look_up(room.a[link]), b = room.sets.look_up(room.b[link]);
+    const bool counts = spec.body.length[room.limb[link]] > 0.0f;
+    const float at_a = room.sets.body2[a] > 0.0f ? size_penalty(size, room.total[a]) : 0.0f;
+    const float at_b = room.sets.body2[b] > 0.0f ? size_penalty(size, room.total[b]) : 0.0f;
+    const float score = counts ? room.score[link] - (at_a + at_b) : room.score[link];
+    room.order[link] = rank_of(score, static_cast<uint32_t>(link));
+  }
+  team.sync();
+}
+
+// ---- fragments ------------------------------------------------------------------------------------------------------
+
+// Makes a fragment of every set, in the order of their first joints; returns how many there are.
+template <class Team>
+PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room) {
+  if (team.leads()) {
+    int32_t fragments = 0;
+    for (int32_t k = 0; k < spec.joints; ++k) {
+      for (int32_t i = 0; i < from.count[k]; ++i) {
+        const int32_t candidate = room.base[k] + i, root = room.sets.root_of(candidate);
+        if (root == candidate) {
+          const int32_t f = fragments++;
+          room.fragment_of[candidate] = room.joined[f] = f;
+          room.joints[f] = room.sets.joints[root];
+          room.length2[f] = room.sets.length2[root];
+          room.body2[f] = room.sets.body2[root];
+          room.barred[f] = 0;
+          room.count[f] = 0;
+          room.total[f] = 0.0f;
+          for (int32_t m = 0; m < spec.joints; ++m) room.member[f * spec.joints + m] = -1;
+        }
+        const int32_t f = room.fragment_of[root];
+        room.member[f * spec.joints + k] = i;
+        room.barred[f] |= spec.body.neighbours[k];
+        room.count[f] += 1;
+        room.total[f] += from.peak_score(k, i);
+      }
+    }
+    room.tally[0] = fragments;
+  }
+  team.sync();
+  return room.tally[0];
+}
+
+PPF_HD Join join_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
+  const int32_t large = room.count[f] >= room.count[g] ? f : g, small = large == f ? g : f;
+  const auto place = [&](int32_t fragment) {
+    return [&, fragment](int32_t k) { return from.place(k, room.member[fragment * spec.joints + k]); };
+  };
+  return join_cost(spec.body, room.fragment(large), place(large), room.fragment(small), place(small));
+}
+
+// What a fragment may not meet in another, and all joints for fragments that take no part in this round: then one
+// intersection answers for everything that could forbid a join.
+PPF_HD void bar_fragment(const GroupSpec& spec, const Workroom& room, int32_t f, int32_t small) {
+  const bool is_weak = room.count[f] == 1 && !(room.total[f] >= spec.least_lone);
+  const bool takes_part = room.joined[f] == f && room.count[f] >= small && !is_weak;
+  room.open[f] = takes_part ? room.joints[f] : ~0u;
+}
+
+// The cheapest joins of one fragment so far, ties by index: offers come in that order.
+PPF_HD void offer_join(const Workroom& room, int32_t f, int32_t g, float cost) {
+  int32_t* const with = room.join_with + f * kJoinsPerFragment;
+  float* const costs = room.join_cost + f * kJoinsPerFragment;
+  int32_t found = room.join_count[f];
+  if (found == kJoinsPerFragment) {
+    if (!(cost < costs[found - 1])) return;
+    --found;
+  }
+  int32_t at = found++;
+  for (; at > 0 && cost < costs[at - 1]; --at) {
+    costs[at] = costs[at - 1];
+    with[at] = with[at - 1];
+  }
+  costs[at] = cost;
+  with[at] = g;
+  room.join_count[f] = found;
+}
+
+PPF_HD void consider_join(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
+  if (((room.joints[f] | room.barred[f]) & room.open[g]) != 0) return;
+  const Join join = join_of(spec, from, room, f, g);
+  if (join.possible) offer_join(room, f, g, join.cost);
+}
+
+// The joins of one fragment with later ones, of which at least one of the two is large: few are, and a small one need
+// look at these alone.
+PPF_HD void find_joins(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t fragments,
+                       int32_t f, int32_t large) {
+  room.join_count[f] = 0;
+  if (room.open[f] == ~0u) return;
+  const bool is_large = room.count[f] >= large;
+  const int32_t others = is_large ? fragments : room.tally[1];
+  for (int32_t i = is_large ? f + 1 : 0; i < others; ++i) {
+    const int32_t g = is_large ? i : room.large[i];
+    if (g > f) consider_join(spec, from, room, f, g);
+  }
+}
+
+PPF_HD int32_t whole(const Workroom& room, int32_t f) {
+  while (room.joined[f] != f) f = room.joined[f];
+  return f;
+}
+
+PPF_HD void unite(const GroupSpec& spec, const Workroom& room, int32_t f, int32_t g) {
+  const int32_t into = smaller(f, g), gone = larger(f, g);
+  room.joined[gone] = into;
+  room.joints[into] |= room.joints[gone];
+  room.barred[into] |= room.barred[gone];
+  room.count[into] += room.count[gone];
+  room.length2[into] += room.length2[gone];
+  room.body2[into] += room.body2[gone];
+  room.total[into] += room.total[gone];
+  for (int32_t k = 0; k < spec.joints; ++k) {
+    const int32_t index = room.member[gone * spec.joints + k];
+    if (index >= 0) room.member[into * spec.joints + k] = index;
+  }
+}
+
+// Joins fragments of at least `small` joints with such of at least `large`, the cheapest joins first. Either may have
+// grown since: what they are now must still be possible.
+template <class Team>
+PPF_HD void join_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
+                           int32_t fragments, int32_t large, int32_t small) {
+  for (int32_t f = team.rank(); f < fragments; f += team.size()) bar_fragment(spec, room, f, small);
+  team.sync();
+  if (team.leads()) {
+    int32_t count = 0;
+    for (int32_t f = 0; f < fragments; ++f) {
+      if (room.open[f] != ~0u && room.count[f] >= large) room.large[count++] = f;
+    }
+    room.tally[1] = count;
+  }
+  team.sync();
+  for (int32_t f = team.rank(); f < fragments; f += team.size()) {
+    find_joins(spec, from, room, fragments, f, large);
+  }
+  team.sync();
+  if (team.leads()) {
+    int32_t joins = 0;
+    for (int32_t f = 0; f < fragments; ++f) {
+      for (int32_t r = 0; r < room.join_count[f]; ++r) {
+        const int32_t index = f * kJoinsPerFragment + r;
+        room.order[joins++] = rank_of(-room.join_cost[index], static_cast<uint32_t>(index));
+      }
+    }
+    room.tally[0] = joins;
+  }
+  team.sync();
+  const int32_t joins = room.tally[0];
+  team.sort(room.order, room.spare, joins);
+  if (team.leads()) {
+    for (int32_t i = 0; i < joins; ++i) {
+      const int32_t index = static_cast<int32_t>(room.order[i] & 0xffffffffu);
+      const int32_t f = whole(room, index / kJoinsPerFragment), g = whole(room, room.join_with[index]);
+      if (f == g) continue;
+      if (join_of(spec, from, room, f, g).possible) unite(spec, room, f, g);
+    }
+  }
+  team.sync();
+}
+
+// ---- people ---------------------------------------------------------------------------------------------------------
+
+// OpenPose's total has the scores of links too. Scores near the end of float32 may add up to more: they must not make
+// somebody come last, or infinite.
+PPF_HD float person_score(const GroupSpec& spec, const Workroom& room, int32_t f) {
+  const int32_t parts = spec.joints + (spec.rule == GroupRule::kOpenPose ? spec.limbs : 0);
+  const float total = room.total[f], most = kLargest;
+  return (total < -most ? -most : (total > most ? most : total)) / static_cast<float>(parts);
+}
+
+// Leaves nobody in the rows from `first` on.
+template <class Team>
+PPF_HD void clear_people(const Team& team, const GroupSpec& spec, const PeopleLists& out, int64_t first, int64_t last) {
+  const int64_t from = first * spec.joints, to = last * spec.joints;
+  for (int64_t i = first + team.rank(); i < last; i += team.size()) out.person_score[i] = 0.0f;
+  for (int64_t i = 2 * from + team.rank(); i < 2 * to; i += team.size()) out.xy[i] = 0.0f;
+  for (int64_t i = from + team.rank(); i < to; i += team.size()) out.score[i] = 0.0f;
+  for (int64_t i = from + team.rank(); i < to; i += team.size()) out.peak[i] = -1;
+}
+
+// By the leader: says how many fragments in room.order are people.
+PPF_HD void write_counts(const GroupSpec& spec, const Candidates& from, const Workroom& room, const PeopleLists& out,
+                         int64_t n, int32_t people) {
+  out.total[n] = room.tally[0] = people;
+  out.count[n] = smaller(people, out.capacity);
+  int32_t dropped = 0, nonfinite = 0;
+  for (int32_t k = 0; k < spec.joints; ++k) {
+    dropped += from.total[k] - from.count[k];
+    nonfinite += from.nonfinite[k];
+  }
+  out.dropped[n] = dropped;
+  out.nonfinite[n] = nonfinite;
+}
+
+// Writes these, and clears the rest.
+template <class Team>
+PPF_HD void write_rows(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
+                       const PeopleLists& out, int64_t n) {
+  const int32_t people = room.tally[0];
+  const int32_t shown = smaller(people, out.capacity);
+  const int64_t first = n * out.capacity;
+  for (int32_t p = team.rank(); p < shown; p += team.size()) {
+    const int32_t f = static_cast<int32_t>(room.order[p] & 0xffffffffu);
+    out.person_score[first + p] = person_score(spec, room, f);
+    for (int32_t k = 0; k < spec.joints; ++k) {
+      const int32_t index = room.member[f * spec.joints + k];
+      const int64_t at = (first + p) * spec.joints + k;
+      const Place place = index >= 0 ? from.place(k, index) : Place{0.0f, 0.0f};
+      out.xy[2 * at] = place.x;
+      out.xy[2 * at + 1] = place.y;
+      out.score[at] = index >= 0 ? from.peak_score(k, index) : 0.0f;
+      out.peak[at] = index;
+    }
+  }
+  clear_people(team, spec, out, first + shown, first + out.capacity);
+}
+
+// Writes the fragments that are people, best first.
+template <class Team>
+PPF_HD void write_people(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
+                         int32_t fragments, const PeopleLists& out, int64_t n) {
+  if (team.leads()) {
+    int32_t people = 0;
+    for (int32_t f = 0; f < fragments; ++f) {
+      const bool is_person = room.joined[f] == f && room.count[f] >= spec.least_joints &&
+                             room.total[f] >= spec.least_score * static_cast<float>(room.count[f]);
+      if (is_person) room.order[people++] = rank_of(person_score(spec, room, f), static_cast<uint32_t>(f));
+    }
+    write_counts(spec, from, room, out, n, people);
+  }
+  team.sync();
+  team.sort(room.order, room.spare, room.tally[0]);
+  write_rows(team, spec, from, room, out, n);
+}
+
+template <class Team>
+PPF_HD void group_bodies(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
+                         const PeopleLists& out, int64_t n) {
+  const int32_t links = gather_links(team, spec, from, room);
+  every_joint_alone(team, spec, room);
+  for (int32_t link = team.rank(); link < links; link += team.size()) {
+    room.order[link] = rank_of(room.score[link], static_cast<uint32_t>(link));
+  }
+  team.sync();
+  take_links(team, spec, room, links);
+  weigh_links(team, spec, room, links);
+  every_joint_alone(team, spec, room);
+  take_links(team, spec, room, links);
+  const int32_t fragments = make_fragments(team, spec, from, room);
+  join_fragments(team, spec, from, room, fragments, 3, 2);
+  join_fragments(team, spec, from, room, fragments, 4, 1);
+  write_people(team, spec, from, room, fragments, out, n);
+}
+
+}  // namespace ppf

@@ -1,0 +1,95 @@
+// Sixteen samples side by side. Compilers make vector code of the rest by themselves; what they do not find is that a
+// comparison of vectors fits into a word, and that is what looking for the few samples that matter is made of.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace ppf::loops::PPF_ISA {
+namespace {
+
+constexpr int kStrip = 16;
+
+typedef int32_t Strip __attribute__((vector_size(4 * kStrip)));
+
+typedef float FloatStrip __attribute__((vector_size(4 * kStrip)));
+
+inline FloatStrip load_strip(const float* samples) {
+  FloatStrip strip;
+  std::memcpy(&strip, samples, sizeof strip);
+  return strip;
+}
+
+inline Strip load_strip(const int32_t* samples) {
+  Strip strip;
+  std::memcpy(&strip, samples, sizeof strip);
+  return strip;
+}
+
+inline Strip load_strip(const int16_t* samples) {
+  typedef int16_t Halves __attribute__((vector_size(2 * kStrip)));
+  Halves halves;
+  std::memcpy(&halves, samples, sizeof halves);
+  return __builtin_convertvector(halves, Strip);
+}
+
+inline Strip strip_of(int32_t value) { return Strip{} + value; }
+
+inline Strip larger_of(const Strip& a, const Strip& b) { return a > b ? a : b; }
+
+// Bit i: a[i] > b[i].
+inline uint32_t mask_above(const Strip& a, const Strip& b) {
+#if defined(__AVX512F__)
+  return _mm512_cmpgt_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(b));
+#elif defined(__SSE2__)
+  const Strip above = a > b;
+  uint32_t mask = 0;
+#if defined(__AVX2__)
+  __m256 part[2];
+  std::memcpy(part, &above, sizeof part);
+  for (int i = 0; i < 2; ++i) mask |= static_cast<uint32_t>(_mm256_movemask_ps(part[i])) << (8 * i);
+#else
+  __m128 part[4];
+  std::memcpy(part, &above, sizeof part);
+  for (int i = 0; i < 4; ++i) mask |= static_cast<uint32_t>(_mm_movemask_ps(part[i])) << (4 * i);
+#endif
+  return mask;
+#else
+  uint32_t mask = 0;
+  for (int i = 0; i < kStrip; ++i) mask |= static_cast<uint32_t>(a[i] > b[i]) << i;
+  return mask;
+#endif
+}
+
+// Bit i: bytes[i] is 1; they are 0 or 1.
+inline uint32_t mask_of(const uint8_t* bytes) {
+#if defined(__SSE2__)
+  __m128i sixteen;
+  std::memcpy(&sixteen, bytes, sizeof sixteen);
+  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_slli_epi16(sixteen, 7)));
+#else
+  uint32_t mask = 0;
+  for (int i = 0; i < kStrip; ++i) mask |= static_cast<uint32_t>(bytes[i]) << i;
+  return mask;
+#endif
+}
+
+// Writes the numbers whose bit is set, one after the other, and returns how many. There is room for kStrip.
+inline int32_t pick(const Strip& numbers, uint32_t mask, int32_t* to) {
+#if defined(__AVX512F__)
+  _mm512_storeu_si512(
+      to, _mm512_maskz_compress_epi32(static_cast<__mmask16>(mask), reinterpret_cast<const __m512i&>(numbers)));
+  return __builtin_popcount(mask);
+#else
+  int32_t count = 0;
+  for (; mask != 0; mask &= mask - 1) to[count++] = numbers[__builtin_ctz(mask)];
+  return count;
+#endif
+}
+
+}  // namespace
+}  // namespace ppf::loops::PPF_ISA

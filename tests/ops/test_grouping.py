@@ -1,0 +1,188 @@
+"""`group_people` against the oracle, and at its edges. Whole scenes: the decoder's tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from emulated_array import emulated
+from reference import grouping as reference
+from reference.part_affinity.figures import crowd, drawn
+
+from pyposefast import ops, skeletons
+from pyposefast.errors import DeviceMismatchError, InputError, InputTypeError
+
+if TYPE_CHECKING:
+    from conftest import Device
+
+F32 = np.float32
+COCO = skeletons.load("openpose_coco18")
+LIMITS = {"least_joints": 3, "least_score": 0.2, "least_lone": 0.4}
+
+
+def put(device: Device, result: Any) -> Any:
+    names = [field.name for field in dataclasses.fields(result)]
+    return type(result)(**{name: device.put(getattr(result, name)) for name in names})
+
+
+def steps(
+    heat: Any, fields: Any, skeleton: skeletons.Skeleton = COCO, capacity: int = 20
+) -> tuple[ops.Peaks, ops.Links]:
+    maps = heat[:, : len(skeleton.joints)]
+    peaks = ops.find_peaks(maps, threshold=0.1, capacity=capacity, shoulders=True)
+    return peaks, ops.score_limbs(fields, peaks, skeleton=skeleton, threshold=0.1)
+
+
+def rough_scene(seed: int, skeleton: skeletons.Skeleton = COCO) -> tuple[Any, Any]:
+    """A crowd with joints that hide, limbs that fade, and peaks and links that nobody drew."""
+    rng = np.random.default_rng(seed)
+    people = crowd(skeleton, 2 + seed % 6, 64, 72, seed=seed)
+    people[rng.random(people.shape[:2]) < 0.2] = np.nan
+    heat, fields = drawn(skeleton, people, 64, 72, background=False)
+    heat = (heat * rng.uniform(0.4, 1, (1, len(skeleton.joints), 1, 1))).astype(F32)
+    heat += rng.normal(0, 0.03, heat.shape).astype(F32)
+    for _ in range(30):
+        k, y, x = (int(rng.integers(high)) for high in heat.shape[1:])
+        heat[0, k, y, x] += F32(rng.uniform(0.2, 0.9))
+    fields += rng.normal(0, 0.15, fields.shape).astype(F32)
+    return heat, fields
+
+
+@pytest.mark.parametrize("name", ["openpose_coco18", "openpose_body25", "trt_pose18", "unknown"])
+def test_people_are_those_of_the_oracle(name: str, device: Device) -> None:
+    """Scores differ from scene to scene by far more than float32 from float64: no near ties."""
+    if name == "unknown":  # half of the joints
+        joints = tuple(joint if k % 2 else f"part {k}" for k, joint in enumerate(COCO.joints))
+        skeleton = dataclasses.replace(COCO, joints=joints)
+    else:
+        skeleton = skeletons.load(name)
+    shapes = COCO if name == "unknown" else skeleton
+    joined = 0
+    for seed in range(12 if device.is_cpu else 2):
+        peaks, links = steps(*rough_scene(seed, shapes), skeleton)
+        people = device.get(
+            ops.group_people(
+                put(device, peaks),
+                put(device, links),
+                skeleton=skeleton,
+                people=40,
+                **LIMITS,  # type: ignore[arg-type]
+            )
+        )
+        expected = reference.group_people(skeleton, peaks, links, 0, **LIMITS)
+        assert people.total.tolist() == people.count.tolist() == [len(expected)], seed
+        for person, found in zip(expected, people.peak[0], strict=False):
+            assert {k: int(i) for k, i in enumerate(found) if i >= 0} == person, seed
+            joined += len(person)
+    assert joined > 40
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"least_joints": 1, "least_score": 0.0, "least_lone": 0.0},
+        {"least_joints": 8, "least_score": 0.0, "least_lone": 0.1},
+        {"least_joints": 2, "least_score": 0.5, "least_lone": 5.0},
+    ],
+)
+def test_limits(limits: Any, device: Device) -> None:
+    peaks, links = steps(*rough_scene(5))
+    people = device.get(
+        ops.group_people(put(device, peaks), put(device, links), skeleton=COCO, **limits)
+    )
+    expected = reference.group_people(COCO, peaks, links, 0, **limits)
+    assert people.total.tolist() == [len(expected)]
+    for person, found in zip(expected, people.peak[0], strict=False):
+        assert {k: int(i) for k, i in enumerate(found) if i >= 0} == person
+
+
+def test_images_and_threads(device: Device) -> None:
+    scenes = [rough_scene(seed) for seed in range(5)]
+    heat, fields = (np.concatenate(maps) for maps in zip(*scenes, strict=True))
+    peaks, links = steps(heat, fields)
+    together = device.get(
+        ops.group_people(put(device, peaks), put(device, links), skeleton=COCO, people=9)
+    )
+    for threads in (2, 3, 8) if device.is_cpu else ():
+        shared = ops.group_people(peaks, links, skeleton=COCO, people=9, threads=threads)
+        assert shared.xy.tobytes() == together.xy.tobytes()
+        assert shared.peak.tobytes() == together.peak.tobytes()
+    for n, maps in enumerate(scenes):
+        alone = ops.group_people(*steps(*maps), skeleton=COCO, people=9)
+        assert alone.xy.tobytes() == together.xy[n].tobytes()
+        assert alone.total[0] == together.total[n]
+
+
+def test_nobody(device: Device) -> None:
+    heat, fields = rough_scene(1)
+    for maps in ((heat * 0, fields), (heat[:0], fields[:0])):
+        peaks, links = steps(*maps)
+        people = device.get(
+            ops.group_people(put(device, peaks), put(device, links), skeleton=COCO, people=3)
+        )
+        assert people.total.tolist() == [0] * len(maps[0])
+        assert (people.peak == -1).all()
+        assert not people.xy.any()
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+def refused(argument: str, peaks: Any, links: Any, **options: Any) -> None:
+    with pytest.raises((InputError, InputTypeError)) as caught:
+        ops.group_people(peaks, links, **({"skeleton": COCO} | options))
+    assert str(caught.value).startswith(f"{argument}: expected "), str(caught.value)
+
+
+def test_what_cannot_be() -> None:
+    peaks, links = steps(*rough_scene(2))
+    assert ops.group_people(peaks, links, skeleton=COCO).count[0] > 0
+    for wrong in (None, links, peaks.xy):
+        refused("peaks", wrong, links)
+    for wrong in (None, peaks, links.partner):
+        refused("links", peaks, wrong)
+    for name in ("xy", "score", "count", "total", "nonfinite"):
+        for bad in (getattr(peaks, name)[:, :-1], getattr(peaks, name).astype(np.float64)):
+            refused(f"peaks.{name}", dataclasses.replace(peaks, **{name: bad}), links)
+    for name in ("partner", "score", "count"):
+        for bad in (getattr(links, name)[:, :-1], getattr(links, name).astype(np.float64)):
+            refused(f"links.{name}", peaks, dataclasses.replace(links, **{name: bad}))
+    for option, values in {
+        "people": [0, -1, 1025, 2.5, "x", None],
+        "least_joints": [0, -1, 33, 2.5, "x", None],
+        "least_score": [np.nan, np.inf, "x", None],
+        "least_lone": [np.nan, np.inf, "x", None],
+        "threads": [0, -1, 1.5, None],
+        "mode": ["x", None, 3],
+        "skeleton": ["x", None, "coco17"],
+    }.items():
+        for value in values:
+            refused(option, peaks, links, **{option: value})
+
+
+def test_lists_that_would_lead_out_of_memory() -> None:
+    """Counts and indices may come from anywhere: on the CPU each is looked at."""
+    peaks, links = steps(*rough_scene(2))
+    limb, i = next(tuple(at) for at in np.argwhere(links.count[0] > 0) if at[1] == 0)
+    for name, at, values in (
+        ("count", (0, limb, i), [-1, 9, 1 << 30]),
+        ("partner", (0, limb, i, 0), [-1, 20, 1 << 30]),
+    ):
+        for value in values:
+            bad = getattr(links, name).copy()
+            bad[at] = value
+            refused(f"links.{name}", peaks, dataclasses.replace(links, **{name: bad}))
+    for value in (-1, 21, 1 << 30):
+        bad = peaks.count.copy()
+        bad[0, 3] = value
+        refused("peaks.count", dataclasses.replace(peaks, count=bad), links)
+
+
+def test_mixed_devices() -> None:
+    peaks, links = steps(*rough_scene(2))
+    for name in ("partner", "score"):
+        moved = dataclasses.replace(links, **{name: emulated(getattr(links, name))})
+        with pytest.raises(DeviceMismatchError, match="cuda:0"):
+            ops.group_people(peaks, moved, skeleton=COCO)
