@@ -24,7 +24,7 @@ limit_s=${LIMIT_S:-570}
 deadline=$((SECONDS + limit_s - 5))
 
 # Sanitizers slow a test down by one or two orders of magnitude: named edge cases only, not thousands of random ones.
-slow='random or property'
+slow='random or property or thousand'
 
 if ! gpus=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>&1); then
   echo "gpu_check: no NVIDIA GPU: $gpus" >&2
@@ -114,7 +114,7 @@ step emulated 150 bash -c build_emulated
 step tests 240 "${pytest[@]}" "$root/tests"
 step memcheck 120 "${sanitizer[@]}" --tool=memcheck "${pytest[@]}" "$root/tests/ops" -m 'cuda and not large' -k "not ($slow)"
 step racecheck 90 "${sanitizer[@]}" --tool=racecheck "${pytest[@]}" "$root/tests/ops" -m 'cuda and not large' \
-  -k "(peaks or assignment_edges) and not ($slow)"
+  -k "(peaks or limbs or grouping or scenes_of_a_network or assignment_edges) and not ($slow)"
 step benchmarks 120 bash -c bench
 
 commit=${COMMIT:-$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)}
