@@ -138,12 +138,11 @@ Shoulder find_shoulder<float>(const PeakSpec& spec, const Map<float>& map, const
 
 // A bit for each of kStrip peaks from `start`.
 uint32_t peaks_within_reach(const PeakTable& table, int32_t start, int32_t peaks, const Shoulder& shoulder) {
-  const Strip reach = strip_of(2 * kShoulderReach + 1), below = strip_of(-1),
-              right = load_strip(table.x + start) - (shoulder.x - kShoulderReach),
-              down = load_strip(table.y + start) - (shoulder.y - kShoulderReach);
+  constexpr int32_t kBeyond = kShoulderReach + 1;
+  const Strip x = load_strip(table.x + start), y = load_strip(table.y + start);
   const uint32_t exist = peaks - start < kStrip ? (1u << (peaks - start)) - 1 : 0xffffu;
-  return exist & mask_above(reach, right) & mask_above(right, below) & mask_above(reach, down) &
-         mask_above(down, below);
+  return exist & mask_above(x, strip_of(shoulder.x - kBeyond)) & mask_above(strip_of(shoulder.x + kBeyond), x) &
+         mask_above(y, strip_of(shoulder.y - kBeyond)) & mask_above(strip_of(shoulder.y + kBeyond), y);
 }
 
 // Appends the shoulders of the peaks, in their order; returns how many there are, kept or not.
