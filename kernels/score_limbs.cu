@@ -1,6 +1,6 @@
 // For every limb, the best partners of each candidate: one block per limb of an image.
 //
-// A candidate of the first joint is a row. Under kLine nearly all pairs of a row end at the first screen, which reads
+// A candidate of the first joint is a row. Under kLine most pairs of a row end at the first screen, which reads
 // no field, so a thread does a whole row. Under the other rules every pair costs alike and rows are few: threads share
 // out the pairs, then the rows.
 #include "core/limbs.h"

@@ -9,12 +9,23 @@
 #include "bindings/choices.h"
 #include "bindings/maps.h"
 #include "bindings/module.h"
+#include "bindings/settings.h"
 #include "ops/ops.h"
 
 namespace py = pybind11;
 using namespace py::literals;
 
 namespace ppf::bindings {
+
+template <>
+struct Settings<PeakSpec> {
+  static constexpr const char* kName = "pyposefast.PeakSpec";
+};
+template <>
+struct Settings<SimccSpec> {
+  static constexpr const char* kName = "pyposefast.SimccSpec";
+};
+
 namespace {
 
 OffsetView offset_view(const Array& offsets, const MapView& maps) {
@@ -57,29 +68,6 @@ std::optional<Array> offset_array(const py::object& offsets, const PeakSpec& spe
 std::optional<Array> array_if_any(const py::object& object, const char* argument, std::uintptr_t stream) {
   if (object.is_none()) return std::nullopt;
   return Array::from(object, argument, stream);
-}
-
-// Checked settings on their way through Python. A capsule, since a class would be registered by the emulated module
-// too.
-template <class Spec>
-constexpr const char* kNameOf = nullptr;
-template <>
-constexpr const char* kNameOf<PeakSpec> = "pyposefast.PeakSpec";
-template <>
-constexpr const char* kNameOf<SimccSpec> = "pyposefast.SimccSpec";
-
-template <class Spec>
-py::capsule wrap(const Spec& spec) {
-  return py::capsule(new Spec(spec), kNameOf<Spec>, [](PyObject* capsule) {
-    delete static_cast<Spec*>(PyCapsule_GetPointer(capsule, kNameOf<Spec>));
-  });
-}
-
-template <class Spec>
-const Spec& unwrap(const py::object& capsule) {
-  const void* const spec = PyCapsule_GetPointer(capsule.ptr(), kNameOf<Spec>);
-  if (spec == nullptr) throw py::error_already_set();
-  return *static_cast<const Spec*>(spec);
 }
 
 py::capsule peak_spec(const std::string& refine, float threshold, bool logits, int kernel, float offset_scale,

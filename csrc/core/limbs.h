@@ -104,8 +104,8 @@ PPF_HD Place between(Place a, Place b, float part) { return {a.x + (b.x - a.x) *
 
 // ---- kLine ------------------------------------------------------------------------------------------------------
 //
-// Two screens that cost little, then the integral. Nearly all pairs of a crowd end at the first, which reads nothing
-// from the field but its directions at the joints, fetched once per joint.
+// Two screens that cost little, then the integral. Most pairs of a crowd end at the first, which reads nothing from the
+// field but its directions at the joints, fetched once per joint; of those left, only the nearest go on.
 
 constexpr int kLineSamples = 5;              // all have to be above the threshold
 constexpr float kLeastMisalignment = 1e-3f;  // 2.6 degrees: below it noise decides

@@ -1,7 +1,8 @@
 // For every limb, the pairs of candidates that its field speaks for.
 //
 // kLine goes through the pairs in passes over short lists, each pass a loop over independent pairs that compilers
-// vectorise: a crowd has tens of thousands of pairs, of which the first pass, which reads no field, leaves a tenth.
+// vectorise: a crowd has tens of thousands of pairs, of which the first pass, which reads no field, leaves the eight
+// nearest of each candidate.
 #include <cstring>
 
 #include "core/limbs.h"
