@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyposefast.errors import InputError, InputTypeError
+from pyposefast.extras import opencv
 
 if TYPE_CHECKING:
     from pyposefast.poses import Poses
@@ -63,18 +64,6 @@ def draw_poses(
         canvas, _OPACITY, np.ascontiguousarray(image), 1.0 - _OPACITY, 0.0
     )
     return blended
-
-
-def opencv() -> Any:
-    """Import OpenCV, or say how to get it."""
-    try:
-        import cv2  # noqa: PLC0415  an extra: imported when needed
-    except ImportError as error:
-        message = (
-            'drawing needs OpenCV, which does not import here\nhint: pip install "pyposefast[cpu]"'
-        )
-        raise ImportError(message) from error
-    return cv2
 
 
 def _draw_person(

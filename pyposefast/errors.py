@@ -12,9 +12,18 @@ __all__ = [
     "CapacityError",
     "DeviceError",
     "DeviceMismatchError",
+    "DownloadError",
+    "EngineCacheError",
+    "EngineError",
     "InputError",
     "InputTypeError",
+    "MediaError",
+    "ModelError",
     "PyposefastError",
+    "StorageError",
+    "StreamEnded",
+    "StreamStalled",
+    "UntrustedModelError",
 ]
 
 
@@ -115,3 +124,67 @@ class DeviceError(PyposefastError):
     """The machine's fault: no such device, a driver that is too old, a launch that failed."""
 
     code = "PF-DV-001"
+
+
+class EngineError(PyposefastError):
+    """An engine could not open or run a network: the runtime said no, or gave what was not due."""
+
+    code = "PF-EN-001"
+
+
+class EngineCacheError(EngineError):
+    """A compiled engine could neither be read from the cache nor be built for it."""
+
+    code = "PF-EN-002"
+
+
+class ModelError(PyposefastError):
+    """A network's file, or what describes it, is damaged, incomplete or of another kind."""
+
+    code = "PF-MD-001"
+
+
+class UntrustedModelError(ModelError):
+    """A file that would run code, or read other files, if it were loaded."""
+
+    code = "PF-MD-002"
+
+
+class DownloadError(PyposefastError):
+    """A file could not be fetched, or what came is not what was asked for."""
+
+    code = "PF-DL-001"
+
+
+class MediaError(PyposefastError):
+    """A picture or a video that cannot be read or written."""
+
+    code = "PF-ME-001"
+
+
+class StorageError(PyposefastError, OSError):
+    """A disk that is full, read-only or gone."""
+
+    code = "PF-ST-001"
+
+    def __init__(self, message: str, hint: str = "", *, errno: int | None = None) -> None:
+        """Take what the system said, where it said something; ``OSError`` keeps it by that name."""
+        super().__init__(message, hint)
+        self.errno = errno
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the number on the way home from a pool's worker."""
+        restore = functools.partial(type(self), errno=self.errno)
+        return (restore, self._arguments(), self.__dict__)
+
+
+class StreamStalled(PyposefastError):  # noqa: N818  the name says what happened
+    """A live source has not given a frame for too long."""
+
+    code = "PF-SR-001"
+
+
+class StreamEnded(PyposefastError):  # noqa: N818
+    """A live source is gone, and reconnecting did not help."""
+
+    code = "PF-SR-002"

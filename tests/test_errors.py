@@ -14,6 +14,7 @@ from pyposefast.errors import (
     InputError,
     InputTypeError,
     PyposefastError,
+    StorageError,
 )
 
 EVERY_ERROR = [
@@ -22,6 +23,7 @@ EVERY_ERROR = [
     DeviceMismatchError("boxes", "images is on the CPU", "on cuda:0", "move it"),
     DeviceError("crop: no CUDA device", "pass CPU arrays"),
     CapacityError("size", "at most 8 GiB of results", "1 TiB", "split it", limit=8, seen=1024),
+    StorageError("poses.json: cannot be written", "make room", errno=28),
 ]
 
 
@@ -55,6 +57,7 @@ def test_arguments_can_be_given_by_name() -> None:
         (EVERY_ERROR[2], (InputError, ValueError)),
         (EVERY_ERROR[3], (PyposefastError,)),
         (EVERY_ERROR[4], (InputError, ValueError)),
+        (EVERY_ERROR[5], (PyposefastError, OSError)),
     ],
 )
 def test_errors_are_also_the_built_in_ones(
@@ -75,6 +78,7 @@ def test_pickling_keeps_everything(error: PyposefastError) -> None:
     assert type(copy) is type(error)
     assert str(copy) == str(error)
     assert vars(copy) == vars(error)
+    assert getattr(copy, "errno", None) == getattr(error, "errno", None)
 
 
 def test_the_extension_raises_these_classes_with_their_attributes() -> None:
