@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, get_args
 
 import numpy as np
 
 from pyposefast import _C
 from pyposefast.errors import InputTypeError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # Any object with the buffer protocol, `__dlpack__` or `__cuda_array_interface__`: these have no
 # attribute in common that a type checker could ask for.
@@ -47,6 +50,12 @@ class Framework(Protocol):
     def stream(self, device_index: int) -> int:
         """Return the CUDA stream that the caller works on, 0 being the default one."""
 
+    def from_host(self, array: npt.NDArray[Any], device: object) -> Array:
+        """Return a copy of a small NumPy array on the device; on the CPU it may be a view."""
+
+    def to_host(self, array: Array) -> npt.NDArray[Any]:
+        """Return the contents on the host, after the work that makes them; a view where it can."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -67,6 +76,10 @@ class Home:
         """Return a new C-ordered array of any content, at home here."""
         return self.framework.empty(shape, dtype, self.device)
 
+    def from_host(self, array: npt.NDArray[Any]) -> Array:
+        """Return what a small NumPy array holds, at home here."""
+        return self.framework.from_host(array, self.device)
+
 
 class _NumPy:
     name = "numpy"
@@ -76,6 +89,12 @@ class _NumPy:
 
     def stream(self, device_index: int) -> int:  # noqa: ARG002
         return 0
+
+    def from_host(self, array: npt.NDArray[Any], device: object) -> Array:  # noqa: ARG002
+        return array
+
+    def to_host(self, array: Array) -> npt.NDArray[Any]:
+        return np.asarray(array)
 
 
 class _Torch:
@@ -89,6 +108,12 @@ class _Torch:
         stream = sys.modules[self.name].cuda.current_stream(device_index)
         return int(stream.cuda_stream)
 
+    def from_host(self, array: npt.NDArray[Any], device: object) -> Array:
+        return sys.modules[self.name].as_tensor(array, device=device)
+
+    def to_host(self, array: Array) -> npt.NDArray[Any]:
+        return cast("npt.NDArray[Any]", array.detach().cpu().numpy())
+
 
 class _CuPy:
     name = "cupy"
@@ -101,6 +126,13 @@ class _CuPy:
         cuda = sys.modules[self.name].cuda
         with cuda.Device(device_index):
             return int(cuda.get_current_stream().ptr)
+
+    def from_host(self, array: npt.NDArray[Any], device: object) -> Array:
+        with cast("Any", device):
+            return sys.modules[self.name].asarray(array)
+
+    def to_host(self, array: Array) -> npt.NDArray[Any]:
+        return np.asarray(array.get())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +152,12 @@ class _ArrayNamespace:
         # The standard has no word for the current stream. Every exporter can order its work before
         # the default stream's, which is what asking for that one means.
         return 0
+
+    def from_host(self, array: npt.NDArray[Any], device: object) -> Array:
+        return self.namespace.asarray(array, device=device)
+
+    def to_host(self, array: Array) -> npt.NDArray[Any]:
+        return np.from_dlpack(array, device="cpu")
 
 
 _TORCH, _CUPY = _Torch(), _CuPy()
@@ -149,6 +187,11 @@ def home_of(array: Array, argument: str) -> Home:
         index = int(array.device.id)
         return Home(_CUPY, "cuda", index, _CUPY.stream(index), array.device)
     return _home_of_foreign(array, argument)
+
+
+def to_host(array: Array, argument: str) -> npt.NDArray[Any]:
+    """Return an array's contents as a NumPy array; a view of what already is on the host."""
+    return home_of(array, argument).framework.to_host(array)
 
 
 def shape_of(array: Array, argument: str) -> tuple[int, ...]:

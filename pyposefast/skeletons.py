@@ -11,9 +11,12 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pyposefast.errors import InputError, InputTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Side = Literal["left", "right", "centre"]
 
@@ -104,19 +107,44 @@ def load(name: str) -> Skeleton:
     """Return one of the skeletons that come with the package, for example ``load("coco17")``."""
     if name not in names():  # a name, never a path: nothing outside the folder can be reached
         raise InputError("name", f"one of {', '.join(names())}", repr(name))
-    record = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    joints = tuple(str(joint["name"]) for joint in record["joints"])
-    return Skeleton(
-        name=str(record["name"]),
-        joints=joints,
-        limbs=_by_index(joints, record["limbs"]),
-        pairs=_by_index(joints, record["pairs"]),
-        sigmas=tuple(float(joint["sigma"]) for joint in record["joints"]),
-        fields=tuple(
-            Field(joints.index(first), joints.index(second), int(x), int(y))
-            for first, second, x, y in record.get("fields", [])
-        ),
-    )
+    return from_record(json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def from_record(record: Mapping[str, Any]) -> Skeleton:
+    """Make a skeleton of what a JSON or TOML file says of it.
+
+    Args:
+        record: ``name``; ``joints``, each with ``name`` and ``sigma``; ``limbs`` and ``pairs`` of
+            joints by name; and ``fields``, rows of two joints and two channels, where it has any.
+
+    Raises:
+        InputError: a key is missing or unknown, or a joint is not among the joints.
+        InputTypeError: a value is of the wrong kind.
+    """
+    needed, allowed = {"name", "joints", "limbs", "pairs"}, {"fields", "about"}
+    if missing := sorted(needed - set(record)):
+        raise InputError("skeleton", f"a key {missing[0]}", f"keys {', '.join(sorted(record))}")
+    if unknown := sorted(set(record) - needed - allowed):
+        expected = "keys " + ", ".join(sorted(needed | allowed))
+        raise InputError("skeleton", expected, f"a key {unknown[0]}")
+    try:
+        joints = tuple(str(joint["name"]) for joint in record["joints"])
+        return Skeleton(
+            name=str(record["name"]),
+            joints=joints,
+            limbs=_by_index(joints, record["limbs"]),
+            pairs=_by_index(joints, record["pairs"]),
+            sigmas=tuple(float(joint["sigma"]) for joint in record["joints"]),
+            fields=tuple(
+                Field(_place(joints, first), _place(joints, second), int(x), int(y))
+                for first, second, x, y in record.get("fields", [])
+            ),
+        )
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        expected = "joints with name and sigma, and lists of two joints"
+        raise InputTypeError("skeleton", expected, repr(error)) from error
 
 
 def with_fields(skeleton: str | Skeleton, *, most_joints: int, most_limbs: int) -> Skeleton:
@@ -151,7 +179,13 @@ def with_fields(skeleton: str | Skeleton, *, most_joints: int, most_limbs: int) 
 
 
 def _by_index(joints: tuple[str, ...], named: list[list[str]]) -> tuple[tuple[int, int], ...]:
-    return tuple((joints.index(first), joints.index(second)) for first, second in named)
+    return tuple((_place(joints, first), _place(joints, second)) for first, second in named)
+
+
+def _place(joints: tuple[str, ...], name: str) -> int:
+    if name not in joints:
+        raise InputError("skeleton", f"one of its joints, {', '.join(joints)}", repr(name))
+    return joints.index(name)
 
 
 def _check_index_pairs(argument: str, pairs: tuple[tuple[int, int], ...], count: int) -> None:

@@ -48,7 +48,7 @@ def skeleton(joints: tuple[str, ...], fields: tuple[skeletons.Field, ...]) -> sk
     ("given", "error", "says"),
     [
         ("coco17", InputError, "coco17, which has none"),
-        ("coco71", InputError, "one of coco17"),
+        ("coco71", InputError, "one of aic14, blazepose33, coco17"),
         (skeleton(MANY[:33], CHAIN[:32]), InputError, "at most 32 joints"),
         (skeleton(MANY[:11], STAR), InputError, "48 fields, got 11 and 49"),
         (None, InputTypeError, "NoneType"),
