@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from measure import machine
-from oks import Found, evaluate, read_truths
 
 from pyposefast import skeletons
 from pyposefast.drawing import draw_poses
+from pyposefast.metrics import keypoint_ap, read_coco
 from pyposefast.poses import Poses
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.floating[Any]]
 # the joint, which is 0 where it was not found; and the score of each person [P].
 Decoder: TypeAlias = "Callable[[Floats, Floats], tuple[Floats, Floats]]"
 
-OPENPOSE, COCO = skeletons.load("openpose_coco18"), skeletons.load("coco17")
+OPENPOSE = skeletons.load("openpose_coco18")
 HEATMAPS = len(OPENPOSE.joints) + 1  # the last is the background
 INPUT_HEIGHT, INPUT_WIDTH = 368, 432
 NETWORK = Path("models/tfpose_mobilenet_v2_small/tfpose_mobilenet_v2_small_368x432.onnx")
@@ -51,25 +51,24 @@ def main() -> None:
     decoders = {} if arguments.only_peers else our_decoders(arguments.mode)
     decoders |= dict(load_peer(peer) for peer in arguments.peer)
 
-    files, truths = read_truths(data / "annotations" / "coco_person_keypoints_20.json")
+    truths = read_coco(data / "annotations" / "coco_person_keypoints_20.json")
     network = open_network(data / NETWORK)
-    images = {number: read_image(data / "images" / file) for number, file in files.items()}
-    maps = {number: network(image) for number, image in images.items()}
+    images = [read_image(data / "images" / truth.file_name) for truth in truths]
+    maps = [network(image) for image in images]
 
     print("  ".join(f"{key}: {value}" for key, value in machine().items()))
     print(f"\n{len(images)} photographs, {NETWORK.stem}")
     print(f"{'decoder':<40}{'AP':>8}{'AP50':>8}{'AP75':>8}{'AR':>8}{'people':>8}")
-    to_coco = np.array(COCO.indices_in(OPENPOSE))
     for name, decoder in decoders.items():
         found = {}
-        for number, image in images.items():
-            people, score = decoder(maps[number][:HEATMAPS], maps[number][HEATMAPS:])
-            people = in_image(people, maps[number].shape[1:], image.shape[:2])
-            found[number] = Found(people[:, to_coco, :2], np.asarray(score, np.float64))
+        for truth, image, both in zip(truths, images, maps, strict=True):
+            people, score = decoder(both[:HEATMAPS], both[HEATMAPS:])
+            poses = as_poses(in_image(people, both.shape[1:], image.shape[:2]), score)
+            found[truth.image_id] = poses
             if arguments.out:
-                save_overlay(arguments.out / name / files[number], image, people)
-        figures = evaluate(truths, found, COCO.sigmas)
-        count = sum(len(one.score) for one in found.values())
+                save_overlay(arguments.out / name / truth.file_name, image, poses)
+        figures = keypoint_ap(truths, found)
+        count = sum(map(len, found.values()))
         print(
             f"{name:<40}{figures.ap:>8.4f}{figures.ap50:>8.4f}{figures.ap75:>8.4f}"
             f"{figures.ar:>8.4f}{count:>8}"
@@ -156,11 +155,16 @@ def in_image(
     return moved
 
 
-def save_overlay(path: Path, image: npt.NDArray[np.uint8], people: Floats) -> None:
-    """Draw people [P, K, 3] in image pixels. Their boxes are those around their joints."""
+def as_poses(people: Floats, person_score: Floats) -> Poses:
+    """Return people [P, K, 3] in image pixels as Poses; boxes are those around their joints."""
     xy, score = people[..., :2].astype(np.float32), people[..., 2].astype(np.float32)
     box = [[*np.nanmin(one, axis=0), *np.nanmax(one, axis=0)] for one in xy]
-    poses = Poses(xy, score, np.array(box, np.float32).reshape(-1, 4), OPENPOSE)
+    boxes = np.array(box, np.float32).reshape(-1, 4)
+    return Poses(xy, score, boxes, OPENPOSE, np.asarray(person_score, np.float32))
+
+
+def save_overlay(path: Path, image: npt.NDArray[np.uint8], poses: Poses) -> None:
+    """Draw people over the picture that they were found in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), draw_poses(image, poses, threshold=0.0)[..., ::-1])
 
