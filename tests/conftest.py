@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import shared_data
 from emulated_array import EmulatedArray, emulated
 
 import pyposefast.decoders.part_affinity
@@ -218,25 +219,16 @@ def get(device: Device) -> Callable[[Any], Any]:
     return device.get
 
 
-def _shared() -> Path:
-    return Path(os.environ.get("PYPOSEFAST_SHARED", ROOT.parent / "shared"))
-
-
 @pytest.fixture(scope="session")
 def photographs() -> list[Path]:
     """Real photographs, from the folder of shared data where there is one."""
-    found = sorted((_shared() / "data" / "images").glob("*.jpg"))
-    if not found:
-        pytest.skip("no photographs: PYPOSEFAST_SHARED names a folder with data/images/*.jpg")
-    return found
+    return sorted(shared_data.path("images").glob("*.jpg"))
 
 
 @pytest.fixture(scope="session")
 def workload() -> ModuleType:
     """The workloads with known people that decoders are compared on, where the folder has them."""
-    file = _shared() / "bench" / "workload.py"
-    if not file.exists():
-        pytest.skip("no workload: PYPOSEFAST_SHARED names a folder with bench/workload.py")
+    file = shared_data.path("../bench/workload.py")
     spec = importlib.util.spec_from_file_location("workload", file)
     assert spec is not None
     assert spec.loader is not None
