@@ -1,4 +1,4 @@
-"""pyposefast: fast building blocks for human pose estimation, on the CPU and on CUDA devices.
+"""pyposefast: human pose estimation, fast, on the CPU and on CUDA devices.
 
 Nothing is computed or imported here: every public name arrives when it is first used, so
 ``import pyposefast`` costs milliseconds and works even where the extension does not load (which is
@@ -10,55 +10,113 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyposefast import decoders, drawing, ops, skeletons, synthetic
+    from pyposefast import (
+        decoders,
+        drawing,
+        engines,
+        media,
+        metrics,
+        ops,
+        pipelines,
+        skeletons,
+        synthetic,
+        zoo,
+    )
     from pyposefast.drawing import draw_poses
     from pyposefast.errors import (
         CapacityError,
         DeviceError,
         DeviceMismatchError,
+        DownloadError,
+        EngineCacheError,
+        EngineError,
         InputError,
         InputTypeError,
+        MediaError,
+        ModelError,
         PyposefastError,
+        StorageError,
+        StreamEnded,
+        StreamStalled,
+        UntrustedModelError,
     )
-    from pyposefast.poses import Poses
+    from pyposefast.media import read_image, write_image
+    from pyposefast.poses import Boxes, Poses
     from pyposefast.skeletons import Skeleton
+    from pyposefast.zoo import load
 
     __version__: str
 
 __all__ = [
+    "Boxes",
     "CapacityError",
     "DeviceError",
     "DeviceMismatchError",
+    "DownloadError",
+    "EngineCacheError",
+    "EngineError",
     "InputError",
     "InputTypeError",
+    "MediaError",
+    "ModelError",
     "Poses",
     "PyposefastError",
     "Skeleton",
+    "StorageError",
+    "StreamEnded",
+    "StreamStalled",
+    "UntrustedModelError",
     "__version__",
     "decoders",
     "draw_poses",
     "drawing",
+    "engines",
+    "load",
+    "media",
+    "metrics",
     "ops",
+    "pipelines",
+    "read_image",
     "skeletons",
     "synthetic",
+    "write_image",
+    "zoo",
 ]
 
 # Public name -> the module that defines it. A name that is a module itself maps to nothing.
 _HOMES = {
+    "Boxes": "poses",
     "CapacityError": "errors",
     "DeviceError": "errors",
     "DeviceMismatchError": "errors",
+    "DownloadError": "errors",
+    "EngineCacheError": "errors",
+    "EngineError": "errors",
     "InputError": "errors",
     "InputTypeError": "errors",
+    "MediaError": "errors",
+    "ModelError": "errors",
     "Poses": "poses",
     "PyposefastError": "errors",
     "Skeleton": "skeletons",
+    "StorageError": "errors",
+    "StreamEnded": "errors",
+    "StreamStalled": "errors",
+    "UntrustedModelError": "errors",
     "decoders": None,
     "draw_poses": "drawing",
     "drawing": None,
+    "engines": None,
+    "load": "zoo",
+    "media": None,
+    "metrics": None,
     "ops": None,
+    "pipelines": None,
+    "read_image": "media",
     "skeletons": None,
     "synthetic": None,
+    "write_image": "media",
+    "zoo": None,
 }
 
 

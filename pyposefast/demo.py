@@ -1,30 +1,42 @@
-"""The main job from end to end on a picture made here: boxes, crops, maps, joints, overlay.
+"""A pipeline from end to end on one picture: boxes, crops, network, joints, overlay, times.
 
-Until a network is bundled, heatmaps drawn from the exact joints stand in for one, and every output
-says so. Everything else is the real thing, so its times and errors are too.
+Without a network at hand, a stand-in takes its place: it answers with heatmaps drawn from the exact
+joints of a picture made here, and every output says so. Everything else is the real thing, so its
+times and errors are too.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyposefast import _C, __version__, ops
-from pyposefast.drawing import draw_poses, opencv
-from pyposefast.errors import InputError
-from pyposefast.poses import Poses
+from pyposefast.drawing import draw_poses
+from pyposefast.engines import Port
+from pyposefast.errors import InputError, StorageError
+from pyposefast.extras import opencv
+from pyposefast.files import shown
+from pyposefast.manifest import Input, Reading
+from pyposefast.media import write_image
+from pyposefast.media.pictures import SUFFIXES
+from pyposefast.network import Network
+from pyposefast.pipelines import TopDown
+from pyposefast.pipelines.reading import points_reader
+from pyposefast.stages import Recorder
 from pyposefast.synthetic import Scene, heatmaps, mirror_points, render_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from pyposefast.arrays import Array
+    from pyposefast.poses import Poses
 
 CROP_SIZE = (256, 192)  # what the network would see
 MAP_SIZE = (64, 48)  # what it would answer
@@ -33,8 +45,17 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet, as n
 STAND_IN = "none: heatmaps drawn from the exact joints, with noise, stand in for a network"
 _VISIBLE_SCORE, _HIDDEN_SCORE, _NOISE = 0.92, 0.38, 0.01
 _MOST_REPEATS = 10_000
-
-Result = TypeVar("Result")
+# What a pipeline says of itself while it runs, in its order: what we call it, and what that is.
+# Names in brackets are no work of ours.
+_STAGES = {
+    "detect": ("detect", "whole picture to boxes, around the detector"),
+    "detect/network": ("(detector)", "the detector's network"),
+    "preprocess": ("preprocess", "regions to the network's input, normalised"),
+    "network": ("(network)", ""),
+    "decode": ("decode", "outputs to joints"),
+    "download": ("download", "joints to the picture"),
+    "rest": ("rest", "boxes to regions, results to Poses"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +63,7 @@ class Stage:
     """One step and how long it took."""
 
     name: str
-    how: str  # the function, and what matters about its arguments
+    how: str  # what is done
     median_ms: float
     is_counted: bool = True  # False: no part of pose estimation, left out of the total
 
@@ -51,155 +72,199 @@ class Stage:
 class Demo:
     """What one run of the demo did."""
 
-    output: Path  # the overlay, a PNG
+    output: Path  # the overlay
     poses: Poses
     stages: tuple[Stage, ...]
-    mean_error_px: float | None  # over the joints found, against the exact ones; None: no joints
+    mean_error_px: float | None  # over the joints found, against the exact ones; None: not known
     largest_error_px: float | None
     image_size: tuple[int, int]  # (height, width)
+    picture: str  # what is in it
+    network: str  # what looked at it
     repeat: int
     seed: int
     instruction_set: str
 
 
-def run(*, people: int = 5, seed: int = 0, repeat: int = 20, output: Path) -> Demo:
-    """Estimate the poses of a synthetic scene and save the picture with the skeletons over it.
+def run(
+    *,
+    people: int = 5,
+    seed: int = 0,
+    repeat: int = 20,
+    output: Path,
+    pipeline: Any = None,
+    network: str = "",
+    image: npt.NDArray[np.uint8] | None = None,
+    name: str = "",
+) -> Demo:
+    """Estimate the poses in a picture and save it with the skeletons over it.
 
     Args:
         people: how many stand in the scene.
         seed: the same seed gives the same scene.
-        repeat: how often each step is timed; the median is reported.
-        output: where the PNG goes.
+        repeat: how often the pipeline is timed; medians are reported.
+        output: where the picture goes; its suffix says how it is written.
+        pipeline: what finds the people; None: a top-down pipeline over a stand-in.
+        network: its name, for the report.
+        image: [H, W, 3] uint8 RGB to look at instead of a scene; needs a pipeline.
+        name: of the picture, for the report.
     """
     if not 1 <= repeat <= _MOST_REPEATS:
         raise InputError("repeat", f"1 to {_MOST_REPEATS}", repr(repeat))
+    if image is not None and pipeline is None:
+        hint = "the stand-in knows the joints of its own scenes alone"
+        raise InputError("pipeline", "one that looks at the picture", "none", hint)
+    _check_output(output)
     opencv()  # missing extras are better told of before the work than after it
-    scene = render_scene(people=people, seed=seed)
-    clock = _Clock(repeat)
-    poses = _estimate(scene, clock, seed)
-    overlay = clock.time(
-        "overlay", "draw_poses", lambda: draw_poses(scene.image, poses), is_counted=False
-    )
-    _write_png(output, overlay)
-    error = np.hypot(*np.moveaxis(poses.xy - scene.joints, -1, 0))
-    error = error[np.isfinite(error)]
+    scene = None
+    if image is None:
+        scene = render_scene(people=people, seed=seed)
+        image = scene.image
+        height, width = image.shape[:2]
+        name = f"{people} people, {width} x {height}, seed {seed}"
+    poses, stages = _timed(_estimator(pipeline, image, scene, seed), repeat, network)
+    start = time.perf_counter()
+    overlay = draw_poses(image, poses)
+    took_ms = 1e3 * (time.perf_counter() - start)
+    stages.append(Stage("overlay", "draw_poses", took_ms, is_counted=False))
+    write_image(output, overlay)
+    error = np.empty(0)
+    if scene is not None and pipeline is None:
+        error = np.hypot(*np.moveaxis(poses.xy - scene.joints, -1, 0))
+        error = error[np.isfinite(error)]
     return Demo(
         output=output.absolute(),
         poses=poses,
-        stages=tuple(clock.stages),
+        stages=tuple(stages),
         mean_error_px=float(error.mean()) if error.size else None,
         largest_error_px=float(error.max()) if error.size else None,
-        image_size=(scene.image.shape[0], scene.image.shape[1]),
+        image_size=(overlay.shape[0], overlay.shape[1]),
+        picture=name,
+        network=network if pipeline is not None else STAND_IN,
         repeat=repeat,
         seed=seed,
         instruction_set=_C.instruction_set(),
     )
 
 
-def _estimate(scene: Scene, clock: _Clock, seed: int) -> Poses:
-    """Go from boxes to Poses; the steps of any top-down system."""
-    regions = clock.time(
-        "regions",
-        f"box_affines, padding {PADDING}",
-        lambda: ops.box_affines(scene.box, size=CROP_SIZE, padding=PADDING),
-    )
-    clock.time(
-        "crops",
-        f"crop_images {CROP_SIZE[0]}x{CROP_SIZE[1]}, normalised",
-        lambda: ops.crop_images(scene.image, regions.affine, size=CROP_SIZE, mean=MEAN, std=STD),
-    )
-    # The same regions in map pixels: one affine does the step from crop to map as well.
-    on_map = ops.box_affines(scene.box, size=MAP_SIZE, padding=PADDING)
-    maps, flipped = clock.time(
-        "(network)",
-        "stand-in: synthetic heatmaps",
-        lambda: _answer(scene, on_map.affine, seed),
-        is_counted=False,
-    )
-    averaged = clock.time(
-        "flip average",
-        "average_flip",
-        lambda: ops.average_flip(maps, flipped, pairs=scene.skeleton.pairs),
-    )
-    peaks = clock.time("peaks", "best_peaks, dark", lambda: ops.best_peaks(averaged, refine="dark"))
-    xy = clock.time(
-        "to the image",
-        "transform_points",
-        lambda: ops.transform_points(peaks.xy, on_map.inverse),
-    )
-    found = np.asarray(peaks.count) > 0
-    return Poses(
-        xy=np.where(found[..., None], xy, np.float32(np.nan)),
-        score=np.where(found, peaks.score, np.float32(0)),
-        box=scene.box,
-        skeleton=scene.skeleton,
-    )
+def _check_output(output: Path) -> None:
+    """Refuse, before any work, a name that no picture can have."""
+    if output.is_dir():
+        raise StorageError(f"{shown(output)}: cannot be written: is a directory")
+    if output.suffix.lower() not in SUFFIXES:
+        expected = f"a name that ends in {', '.join(SUFFIXES)}"
+        raise InputError("output", expected, shown(output.name))
 
 
-def _answer(
-    scene: Scene, affine: npt.NDArray[np.float64], seed: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Stand in for a network: maps [P, 17, 64, 48] of the crops and of their mirror images."""
-    joints = ops.transform_points(scene.joints, affine)
-    mirrored = mirror_points(joints, width=MAP_SIZE[1], skeleton=scene.skeleton)
-    amplitude = np.where(scene.visible, _VISIBLE_SCORE, _HIDDEN_SCORE)
-    maps = heatmaps(joints, size=MAP_SIZE, amplitude=amplitude, noise=_NOISE, seed=seed)
-    flipped = heatmaps(
-        mirrored,
-        size=MAP_SIZE,
-        amplitude=amplitude[:, scene.skeleton.mirrored],
-        noise=_NOISE,
-        seed=seed + 1,
-    )
-    return maps, flipped
+def _estimator(pipeline: Any, image: Any, scene: Scene | None, seed: int) -> Callable[[], Poses]:
+    """Return what finds the people, each time that it is called."""
+    if pipeline is None and scene is not None:
+        pipeline = _stand_in(scene, seed)
+    if scene is None or not hasattr(pipeline, "boxes_of"):
+        return lambda: pipeline(image)
+    return lambda: pipeline(image, boxes=scene.box)
 
 
-class _Clock:
-    """Times every step `repeat` times and keeps the list."""
+def _timed(estimate: Callable[[], Poses], repeat: int, network: str) -> tuple[Poses, list[Stage]]:
+    """Run the pipeline, and say how long each of its stages took in the middle of all runs."""
+    poses = estimate()  # the first call warms caches up and is not timed
+    recorder = Recorder()
+    runs = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        with recorder.listening():
+            poses = estimate()
+        total = time.perf_counter() - start
+        seconds = recorder.take()
+        known = sum(spent for path, spent in seconds.items() if "/" not in path)
+        if "detect" in seconds:
+            seconds["detect"] -= seconds.get("detect/network", 0.0)
+        runs.append({**seconds, "rest": total - known})
+    stages = []
+    for path, (name, how) in _STAGES.items():
+        spent_ms = [1e3 * seconds.get(path, 0.0) for seconds in runs]
+        if path.startswith("detect") and not any(spent_ms):
+            continue
+        about = how or network or "stand-in: synthetic heatmaps"
+        stages.append(Stage(name, about, median(spent_ms), is_counted=not name.startswith("(")))
+    return poses, stages
 
-    def __init__(self, repeat: int) -> None:
-        self.repeat = repeat
-        self.stages: list[Stage] = []
 
-    def time(
-        self, name: str, how: str, work: Callable[[], Result], *, is_counted: bool = True
-    ) -> Result:
-        result = work()  # the first call warms caches up and is not timed
-        times_ms = []
-        for _ in range(self.repeat):
-            start = time.perf_counter()
-            result = work()
-            times_ms.append(1e3 * (time.perf_counter() - start))
-        self.stages.append(Stage(name, how, median(times_ms), is_counted))
-        return result
+def _stand_in(scene: Scene, seed: int) -> TopDown:
+    """Return a pipeline as for a network, with the flip test, over one that knows the scene."""
+    settings = Input(size=CROP_SIZE, mean=MEAN, std=STD, fit="expand", padding=PADDING)
+    reading = Reading("heatmap", {"maps": StandIn.outputs[0].name}, {"refine": "dark"})
+    network = Network(StandIn(scene, seed), settings)
+    read = points_reader(reading, settings, scene.skeleton)
+    return TopDown(network, read, scene.skeleton, flip_test=True)
 
 
-def _write_png(path: Path, image: npt.NDArray[np.uint8]) -> None:
-    """Write an RGB picture; it appears under its name only when it is complete."""
-    is_encoded, data = opencv().imencode(".png", image[..., ::-1])
-    if not is_encoded:
-        message = f"OpenCV could not encode {path.name}"
-        raise OSError(message)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read; a picture is as open as any other.
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink()
-        raise
+class StandIn:
+    """An engine that has no network: it is asked about people in turn and knows the answers.
+
+    A flip test asks about each lot of people twice, the second time about their mirror images.
+    """
+
+    name = "stand-in"
+    device = "cpu"
+    inputs = (Port("crops", (None, 3, *CROP_SIZE), "float32"),)
+    outputs = (Port("heatmaps", (None, 17, *MAP_SIZE), "float32"),)
+
+    def __init__(self, scene: Scene, seed: int) -> None:
+        """Note where the joints will be on the maps.
+
+        Args:
+            scene: whom it will be asked about, in this order.
+            seed: of the noise on its answers.
+        """
+        on_map = ops.box_affines(scene.box, size=MAP_SIZE, padding=PADDING)
+        self._joints = ops.transform_points(scene.joints, on_map.affine)  # [P, 17, 2] map pixels
+        self._amplitude = np.where(scene.visible, _VISIBLE_SCORE, _HIDDEN_SCORE)  # [P, 17]
+        self._skeleton, self._seed = scene.skeleton, seed
+        self._next, self._is_mirror = 0, False
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        *,
+        out: Mapping[str, Array] | None = None,  # noqa: ARG002  it allocates its answers
+        stream: int | None = None,  # noqa: ARG002
+    ) -> dict[str, Array]:
+        """Answer for the next people: maps [P, 17, 64, 48]."""
+        which = slice(self._next, self._next + len(feeds["crops"]))
+        joints, amplitude = self._joints[which], self._amplitude[which]
+        if self._is_mirror:
+            joints = mirror_points(joints, width=MAP_SIZE[1], skeleton=self._skeleton)
+            amplitude = amplitude[:, self._skeleton.mirrored]
+            self._next = which.stop % len(self._joints)
+        seed = self._seed + self._is_mirror
+        self._is_mirror = not self._is_mirror
+        maps = heatmaps(joints, size=MAP_SIZE, amplitude=amplitude, noise=_NOISE, seed=seed)
+        return {"heatmaps": maps}
+
+    def warmup(self, batches: Sequence[int] = (1,)) -> None:
+        """There is nothing to warm up."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def __enter__(self) -> StandIn:  # noqa: PYI034  Self came with Python 3.11
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def to_dict(demo: Demo) -> dict[str, Any]:
     """Return what ``--json`` prints."""
     return {
         "pyposefast": __version__,
-        "network": STAND_IN,
+        "network": demo.network,
+        "picture": demo.picture,
         "output": str(demo.output),
         "image_size": list(demo.image_size),
         "seed": demo.seed,
@@ -222,9 +287,9 @@ def _total(demo: Demo) -> float:
 
 def text(demo: Demo) -> str:
     """Return what the command prints."""
-    people, (height, width) = len(demo.poses), demo.image_size
+    people = len(demo.poses)
     names = [stage.name for stage in demo.stages] + ["total"]
-    hows = [stage.how for stage in demo.stages] + ["without network and overlay"]
+    hows = [stage.how for stage in demo.stages] + ["without networks and overlay"]
     first, second = max(map(len, names)), max(map(len, hows))
 
     def row(name: str, how: str, milliseconds: float) -> str:
@@ -232,7 +297,9 @@ def text(demo: Demo) -> str:
         return f"  {name:<{first}}  {how:<{second}}  {milliseconds:10.3f}  {each}"
 
     found = int(np.isfinite(demo.poses.xy[..., 0]).sum())
-    error = "decoding         nobody in the picture, nothing to compare"
+    error = "decoding         exact joints are not known, nothing to compare"
+    if not people:
+        error = "decoding         nobody in the picture, nothing to compare"
     if demo.mean_error_px is not None:
         error = (
             f"decoding         mean error {demo.mean_error_px:.2f} px, largest "
@@ -242,9 +309,9 @@ def text(demo: Demo) -> str:
         [
             f"pyposefast {__version__} demo",
             "",
-            f"scene            {people} people, {width} x {height}, seed {demo.seed}",
-            f"network          {STAND_IN}",
-            f"instruction set  {demo.instruction_set}, 1 thread",
+            f"picture          {demo.picture}",
+            f"network          {demo.network}",
+            f"instruction set  {demo.instruction_set}",
             "",
             f"  {'stage':<{first}}  {'how':<{second}}  {'median ms':>10}  {'ms a person':>12}",
             f"  {'-' * (first + second + 28)}",
@@ -253,6 +320,6 @@ def text(demo: Demo) -> str:
             row(names[-1], hows[-1], _total(demo)),
             "",
             error,
-            f"overlay          {demo.output}",
+            f"overlay          {shown(demo.output)}",
         ]
     )

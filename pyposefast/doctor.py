@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pyposefast import __version__
+from pyposefast.caches import cache_folder
 
 PROBE_TIMEOUT_S = 60.0  # a cold Torch on a slow disk takes half of it
 _MOST_CACHE_FILES = 100_000
@@ -73,6 +74,8 @@ class Cache:
     is_used: bool  # the first that applies is the one in use
     files: int
     size_bytes: int
+    weights: tuple[str, ...] = ()  # the networks whose files are there
+    plans: int = 0  # compiled engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,9 @@ _COMPONENTS = (
     _Wanted("tensorrt", "runs networks fastest on NVIDIA GPUs", "cuda"),
     _Wanted("cupy", "NumPy's arrays on NVIDIA GPUs", "cuda"),
     _Wanted("av", "reads and writes videos", "video"),
+    _Wanted("onnx", "converts networks: `pyposefast export`", "export"),
+    _Wanted("matplotlib", "draws curves and bars: --plot", "plot"),
+    _Wanted("nvtx", "shows stages in NVIDIA's profilers: `pyposefast bench --nvtx`", "cuda"),
 )
 
 # Distributions that overwrite each other's files: of each set, one at most may be installed.
@@ -305,17 +311,27 @@ def _warnings() -> tuple[str, ...]:
 
 def _caches() -> tuple[Cache, ...]:
     """Return the folders that may hold a cache, the one in use first."""
-    places: list[tuple[Path, str]] = []
-    if own := os.environ.get("PYPOSEFAST_CACHE"):
-        places.append((Path(own), "PYPOSEFAST_CACHE"))
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        places.append((Path(xdg) / "pyposefast", "XDG_CACHE_HOME"))
-    else:
-        places.append((Path("~/.cache/pyposefast").expanduser(), "default"))
+    own, desktop = os.environ.get("PYPOSEFAST_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
+    by_desktop = Path(desktop) / "pyposefast" if Path(desktop).is_absolute() else None
+    usual = "default" if by_desktop is None else "XDG_CACHE_HOME"
+    places = [(cache_folder(), "PYPOSEFAST_CACHE" if own else usual)]
+    if own and by_desktop is not None:
+        places.append((by_desktop, "XDG_CACHE_HOME"))
     return tuple(
-        Cache(str(path), source, position == 0, *_measure(path))
+        Cache(str(path), source, position == 0, *_measure(path), *_contents(path))
         for position, (path, source) in enumerate(places)
     )
+
+
+def _contents(folder: Path) -> tuple[tuple[str, ...], int]:
+    """Return whose weights are complete in a cache, and how many compiled engines are."""
+    try:
+        # Whatever is under way or kept beside a network has an ending behind its name.
+        found = {each.parent.name for each in (folder / "weights").glob("*/*.onnx")}
+        plans = sum(1 for _ in (folder / "plans").glob("*.plan"))
+    except OSError:  # a folder of somebody else
+        return (), 0
+    return tuple(sorted(found)), plans
 
 
 def _measure(folder: Path) -> tuple[int, int]:
@@ -343,7 +359,7 @@ def text(found: Report) -> str:
         ("extension", _extension_lines(found.extension)),
         ("CUDA", _cuda_lines(found.cuda)),
         ("engines and extras", [line for part in found.components for line in _lines_of(part)]),
-        ("caches", [_cache_line(cache) for cache in found.caches]),
+        ("caches", [line for cache in found.caches for line in _cache_lines(cache)]),
         ("warnings", [f"  {warning}" for warning in found.warnings] or ["  none"]),
     ]
     blocks = ["\n".join([title, *lines]) for title, lines in sections]
@@ -409,7 +425,12 @@ def _lines_of(part: Component) -> list[str]:
     ]
 
 
-def _cache_line(cache: Cache) -> str:
+def _cache_lines(cache: Cache) -> list[str]:
     role = "in use" if cache.is_used else "not in use"
     size = f"{cache.files} files, {cache.size_bytes / 2**20:.1f} MiB" if cache.files else "empty"
-    return _row(role, f"{cache.path} ({cache.source}): {size}")
+    lines = [_row(role, f"{_printable(cache.path)} ({cache.source}): {size}")]
+    if cache.weights:
+        lines.append(_row("weights", _printable(", ".join(cache.weights), 2000)))
+    if cache.plans:
+        lines.append(_row("compiled engines", str(cache.plans)))
+    return lines

@@ -10,10 +10,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pyposefast import cli, demo, doctor
-from pyposefast.errors import DeviceError, InputError, InputTypeError, PyposefastError
+from pyposefast.errors import (
+    DeviceError,
+    DownloadError,
+    EngineError,
+    InputError,
+    InputTypeError,
+    MediaError,
+    ModelError,
+    PyposefastError,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+COMMANDS = ("demo", "predict", "bench", "evaluate", "export", "models", "doctor")
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -29,15 +41,51 @@ def test_help_teaches_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert "examples:\n  pyposefast demo" in text
-    assert "pyposefast doctor" in text
+    assert all(f"\n    {command} " in text for command in COMMANDS)
+    assert "exit status:" in text
 
 
-@pytest.mark.parametrize("command", ["demo", "doctor"])
-def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_teaches(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main([command, "--help"])
     assert caught.value.code == 0
-    assert "--json" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "--json" in text
+    examples = text.partition("\nexamples:\n")[2].partition("\n\n")[0].splitlines()
+    # The doctor has no more to it than these.
+    assert len(examples) >= (2 if command == "doctor" else 3)
+    assert all(line.startswith((f"  pyposefast {command}", "      --")) for line in examples)
+    assert "\nexit status:\n  0 " in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_says_what_it_does(command: str) -> None:
+    commands: Any = cli._parser([command])._subparsers
+    options = commands._group_actions[0].choices[command]._actions
+    assert all(option.help for option in options)
+
+
+def test_help_and_doctor_do_not_need_the_extension() -> None:
+    code = """
+import sys
+sys.modules["pyposefast._C"] = None
+from pyposefast import cli
+try:
+    cli.main(["--help"])
+except SystemExit:
+    pass
+sys.exit(cli.main(["demo"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 3
+    assert "usage: pyposefast" in done.stdout
+    assert done.stderr.splitlines()[-1] == "hint: `pyposefast doctor` says what is missing"
+    assert "Traceback" not in done.stderr
 
 
 def test_no_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +157,11 @@ def test_doctor_tells_a_broken_extension_by_its_exit_code(
         (InputError("boxes", "finite", "nan", "drop it"), 2, "boxes: expected finite, got nan"),
         (InputTypeError("maps", "float32", "int8"), 2, "maps: expected float32, got int8"),
         (DeviceError("no CUDA device"), 3, "no CUDA device"),
+        (ModelError("a.onnx: damaged"), 2, "a.onnx: damaged"),
+        (DownloadError("host: not found"), 3, "host: not found"),
+        (EngineError("out of memory"), 3, "out of memory"),
+        (StorageError("a.png: no space left"), 3, "a.png: no space left"),
+        (MediaError("a.jpg: cut off"), 1, "a.jpg: cut off"),
         (PyposefastError("one of three failed"), 1, "one of three failed"),
         (ImportError("cv2 is missing\nhint: get it"), 3, "cv2 is missing"),
         (OSError(28, "No space left on device"), 3, "No space left on device"),
