@@ -24,14 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = [
-    "Limits",
-    "Part",
-    "RemoteFile",
-    "digest_of",
-    "download",
-    "private_path",
-]
+__all__ = ["Limits", "Part", "RemoteFile", "digest_of", "download", "private_path"]
 
 _CHUNK = 1 << 16  # bytes
 _HTTP_OK, _HTTP_PARTIAL = 200, 206

@@ -190,6 +190,7 @@ private_key = {folder}/key.pem
 default_md = sha256
 policy = any
 copy_extensions = copy
+x509_extensions = leaf
 unique_subject = no
 [any]
 commonName = supplied
@@ -200,6 +201,8 @@ distinguished_name = any_name
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
+[leaf]
+authorityKeyIdentifier = keyid
 """
 
 
