@@ -8,6 +8,8 @@
 
 namespace ppf {
 
+constexpr int kSimccTaps = (kMaxKernel + kLaneCount - 1) / kLaneCount * kLaneCount;
+
 enum class SimccScore : int32_t { kMin, kMean };  // of the two maxima
 
 struct SimccSpec {
@@ -16,7 +18,7 @@ struct SimccSpec {
   float bins_per_pixel = 2.0f;
   float threshold = 0.0f;  // a joint counts when its score is above
   int32_t kernel = 31;
-  float weights[kMaxKernel] = {};
+  float weights[kSimccTaps] = {};  // 0 from `kernel` on
 };
 
 // Vectors [N, K, length], strides in elements.
@@ -48,14 +50,13 @@ PPF_HD float simcc_step(const SimccSpec& spec, float before, float centre, float
 PPF_HD const float* as_floats(const float* bins) { return bins; }
 PPF_HD const float* as_floats(const Half*) { return nullptr; }
 
-// The blurred bins before, at and after `peak`. Each is four sums, of every fourth tap in ascending order: one sum
-// alone would wait for itself.
+// The blurred bins before, at and after `peak`. Each is a sum of eight, of every eighth tap in ascending order.
 template <class T>
 PPF_HD void blur_bins(const SimccSpec& spec, const Map<T>& vector, int peak, float blurred[3]) {
   const int first = peak - 1 - spec.kernel / 2;
   const float* bins = as_floats(vector.data);
-  float line[kMaxKernel + kLaneCount];
-  const bool has_room = first >= 0 && first + spec.kernel + kLaneCount <= vector.width;
+  float line[kSimccTaps + kLaneCount];
+  const bool has_room = first >= 0 && first + spec.kernel + kLaneCount < vector.width;
   if (bins != nullptr && vector.stride_x == 1 && has_room) {
     bins += first;
   } else {
@@ -63,24 +64,20 @@ PPF_HD void blur_bins(const SimccSpec& spec, const Map<T>& vector, int peak, flo
     load_line(vector, false, 0, first, spec.kernel + 2, line);
     bins = line;
   }
-  Lanes sum0, sum1, sum2, sum3;
-  const float* const weights = spec.weights;
+  Lanes before, at, after;
   int t = 0;
-  for (; t + 3 < spec.kernel; t += 4) {
-    sum0.add(weights[t], bins + t);
-    sum1.add(weights[t + 1], bins + t + 1);
-    sum2.add(weights[t + 2], bins + t + 2);
-    sum3.add(weights[t + 3], bins + t + 3);
+  for (; t + kLaneCount <= spec.kernel; t += kLaneCount) {
+    before.add(spec.weights + t, bins + t);
+    at.add(spec.weights + t, bins + t + 1);
+    after.add(spec.weights + t, bins + t + 2);
   }
-  if (t < spec.kernel) sum0.add(weights[t], bins + t);
-  if (t + 1 < spec.kernel) sum1.add(weights[t + 1], bins + t + 1);
-  if (t + 2 < spec.kernel) sum2.add(weights[t + 2], bins + t + 2);
-  float part0[kLaneCount], part1[kLaneCount], part2[kLaneCount], part3[kLaneCount];
-  sum0.store(part0);
-  sum1.store(part1);
-  sum2.store(part2);
-  sum3.store(part3);
-  for (int i = 0; i < 3; ++i) blurred[i] = (part0[i] + part1[i]) + (part2[i] + part3[i]);
+  const int left = spec.kernel - t;  // what lies behind the last tap may be no number
+  before.add_first(left, spec.weights + t, bins + t);
+  at.add_first(left, spec.weights + t, bins + t + 1);
+  after.add_first(left, spec.weights + t, bins + t + 2);
+  blurred[0] = before.sum();
+  blurred[1] = at.sum();
+  blurred[2] = after.sum();
 }
 
 // Sub-bin place of the peak, in bins.

@@ -81,9 +81,7 @@ void best_peaks_of(const PeakSpec& spec, const MapView& maps, const OffsetView& 
 }
 
 template <class T>
-PPF_HD BestBin best_bin(const Map<T>& vector) {
-  Best best;
-  scan_vector(vector, best);
+BestBin best_bin(const Map<T>& vector, const Best& best) {
   bool is_flat = vector.width > 1;
   for (int x = 0; x < vector.width && is_flat; ++x) {
     const int32_t key = vector.key(0, x);
@@ -140,19 +138,31 @@ void refine_all(const SimccSpec& spec, const Waiting<T>& waiting) {
   }
 }
 
+// Joints whose vectors are looked through one behind the other: few enough to stay in the cache until they are refined.
+constexpr int kInCache = 32;
+
 template <class T>
 void decode_simcc_of(const SimccSpec& spec, const VectorView& x, const VectorView& y, const BestPeaks& out,
                      int64_t first, int64_t last) {
   Waiting<T> waiting;
-  for (int64_t index = first; index < last; ++index) {
-    const Map<T> along_x = vector_at<T>(x, index), along_y = vector_at<T>(y, index);
-    const BestBin best_x = best_bin(along_x), best_y = best_bin(along_y);
-    if (!write_simcc_score(spec, best_x, best_y, out, index)) continue;
-    waiting.add(along_x, best_x.index, out.xy + 2 * index);
-    waiting.add(along_y, best_y.index, out.xy + 2 * index + 1);
-    if (waiting.count == kTogether) {
-      refine_all(spec, waiting);
-      waiting.count = 0;
+  for (int64_t index = first; index < last;) {
+    const Map<T> first_x = vector_at<T>(x, index), first_y = vector_at<T>(y, index);
+    const int64_t of_image = x.k - index % x.k, left = last - index < of_image ? last - index : of_image;
+    const int count = left < kInCache ? static_cast<int>(left) : kInCache;
+    Best best_x[kInCache], best_y[kInCache];
+    scan_vectors(first_x, x.stride_k, count, best_x);
+    scan_vectors(first_y, y.stride_k, count, best_y);
+    for (int i = 0; i < count; ++i, ++index) {
+      Map<T> along_x = first_x, along_y = first_y;
+      along_x.data += i * x.stride_k;
+      along_y.data += i * y.stride_k;
+      if (!write_simcc_score(spec, best_bin(along_x, best_x[i]), best_bin(along_y, best_y[i]), out, index)) continue;
+      waiting.add(along_x, best_x[i].index, out.xy + 2 * index);
+      waiting.add(along_y, best_y[i].index, out.xy + 2 * index + 1);
+      if (waiting.count == kTogether) {
+        refine_all(spec, waiting);
+        waiting.count = 0;
+      }
     }
   }
   refine_all(spec, waiting);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/peaks.h"
+#include "loops/strip.h"
 
 namespace ppf::loops::PPF_ISA {
 namespace {
@@ -62,11 +63,23 @@ struct Vector {
     __builtin_memcpy(quarters, &vector, sizeof vector);
     Quarter best = quarters[0];
     for (const Quarter& quarter : quarters) best = quarter > best ? quarter : best;
+    typedef int64_t Halves __attribute__((vector_size(16)));
+    const Halves swapped = {reinterpret_cast<const Halves&>(best)[1], reinterpret_cast<const Halves&>(best)[0]};
+    const auto other = reinterpret_cast<const Quarter&>(swapped);
+    best = other > best ? other : best;
     Value largest = best[0];
-    for (int i = 1; i < 16 / static_cast<int>(sizeof(Value)); ++i) largest = best[i] > largest ? best[i] : largest;
+    for (int i = 1; i < 8 / static_cast<int>(sizeof(Value)); ++i) largest = best[i] > largest ? best[i] : largest;
     return largest;
   }
 };
+
+// Samples before the first that lies at a register's boundary. Loads from there on touch one cache line each; otherwise
+// every 64-byte load would touch two, at twice the time.
+template <class T>
+int to_boundary(const T* samples) {
+  const auto past = reinterpret_cast<std::uintptr_t>(samples) % kVectorBytes;
+  return static_cast<int>((kVectorBytes - past) % kVectorBytes / sizeof(T));
+}
 
 // Samples of a row that is not the map's own.
 template <class T>
@@ -99,8 +112,11 @@ struct LaneExtremes {
       for (int i = 0; i < kShortRow<T>; i += kWidth) take(Vector<T>::load(samples + i));
       return;
     }
-    for (int i = 0; i + kWidth <= count; i += kWidth) take(Vector<T>::load(samples + i));
-    if (count % kWidth != 0) take(Vector<T>::load(samples + count - kWidth));  // some of them again: no harm
+    take(Vector<T>::load(samples));
+    int i = to_boundary(samples);
+#pragma GCC unroll 4
+    for (; i + kWidth <= count; i += kWidth) take(Vector<T>::load(samples + i));
+    if (i < count) take(Vector<T>::load(samples + count - kWidth));  // some of them again: no harm
   }
 
   // Of `values`, which are lanes of samples among those taken: the largest, or from kInfinity on when any sample taken
@@ -265,34 +281,124 @@ void scan(const Map<T>& map, Best& best) {
   best = {order_key(to_float(rows.row(y)[x])), y * rows.length + x, 0};
 }
 
-// The same for a map of one row, with a number per register where scan() has one per row. Inlined, so that the steps of
-// one vector run while another's wait.
 template <class T>
-PPF_HD void scan_vector(const Map<T>& vector, Best& best) {
-  constexpr int kWidth = Vector<T>::kWidth;
-  if (vector.stride_x != 1 || vector.width < kWidth || vector.width > kMostAtOnce) return scan(vector, best);
-  using Value = typename Raw<T>::Value;
-  const auto lane = minus_lanes<T>(), lowest = Vector<T>::all(Raw<T>::kLowest);
-  auto at_largest = lane, here = lane;  // as in first_equal(): -1 - index
-  LaneExtremes<T> all;
-  const auto look = [&](const T* samples) {
-    const auto values = Vector<T>::load(samples);
-    at_largest = values > all.largest ? here : at_largest;
-    all.take(values);
-  };
-  int start = 0;
+bool has_lane(const typename Vector<T>::Values& values, typename Raw<T>::Value wanted) {
+#if defined(__AVX512BW__)
+  return lanes_with(values, wanted) != 0;
+#else
+  typedef uint64_t Words __attribute__((vector_size(kVectorBytes)));
+  const auto is_equal = values == wanted;
+  const auto words = reinterpret_cast<const Words&>(is_equal);
+  uint64_t any = 0;
+  for (int i = 0; i < kVectorBytes / 8; ++i) any |= words[i];
+  return any != 0;
+#endif
+}
+
+#if defined(__AVX512BW__)
+// Number of the first lane of several registers that has this value; from kCount registers on when none has. Without a
+// branch: where a maximum is, nobody can foretell.
+template <class T, int kCount>
+int first_lane(const typename Vector<T>::Values* registers, typename Raw<T>::Value wanted) {
+  constexpr int kWidth = Vector<T>::kWidth, kPerWord = 64 / kWidth;
+  uint64_t first = 0, is_open = ~uint64_t{0};  // all bits, as long as there was none
 #pragma GCC unroll 8
-  for (; start + kWidth <= vector.width; start += kWidth) {
-    look(vector.data + start);
-    here -= static_cast<Value>(kWidth);
+  for (int start = 0; start < kCount; start += kPerWord) {
+    uint64_t lanes = 0;
+    const int count = smaller(kPerWord, kCount - start);
+    for (int i = 0; i < count; ++i) lanes |= lanes_with(registers[start + i], wanted) << (kWidth * i);
+    const uint64_t before = bits_before(lanes);
+    first += before & is_open;
+    is_open &= -(before >> 6);  // 64 when there is none
   }
-  const int last = vector.width - kWidth;
-  here = lane - static_cast<Value>(last);
-  if (start < vector.width) look(vector.data + last);
-  const auto top = all.top(all.largest);
+  return static_cast<int>(first);
+}
+#endif
+
+// Number of the first register with such a lane; kCount or more when none has.
+template <class T, int kCount>
+int first_register(const typename Vector<T>::Values* registers, typename Raw<T>::Value wanted) {
+#if defined(__AVX512BW__)
+  return first_lane<T, kCount>(registers, wanted) / Vector<T>::kWidth;
+#else
+  int first = kCount;
+  for (int i = kCount - 1; i >= 0; --i) first = has_lane<T>(registers[i], wanted) ? i : first;
+  return first;
+#endif
+}
+
+// first_equal() of a short row.
+template <class T>
+int first_in_row(const T* samples, typename Raw<T>::Value wanted) {
+#if defined(__AVX512BW__)
+  constexpr int kWidth = Vector<T>::kWidth, kCount = kShortRow<T> / kWidth;
+  typename Vector<T>::Values registers[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) registers[i] = Vector<T>::load(samples + kWidth * i);
+  return first_lane<T, kCount>(registers, wanted);
+#else
+  return first_equal(samples, kShortRow<T>, wanted);
+#endif
+}
+
+template <class T>
+int32_t key_of_raw(typename Raw<T>::Value bits) {
+  T sample;
+  __builtin_memcpy(&sample, &bits, sizeof sample);
+  return order_key(to_float(sample));
+}
+
+// scan() for a vector of at most kParts short rows. On the way only the largest of each is kept; which of them has the
+// largest of all, and where, is found out in the end. They begin at boundaries of registers, from the first one on, so
+// that the last ones may overlap; so do the two registers at the ends.
+template <int kParts, class T>
+PPF_HD void scan_parts(const Map<T>& vector, Best& best) {
+  using Values = typename Vector<T>::Values;
+  constexpr int kWidth = Vector<T>::kWidth, kPart = kShortRow<T>;
+  const T* const samples = vector.data;
+  const int last = vector.width - kPart, aligned = to_boundary(samples);
+  const int last_aligned = aligned + (last - aligned) / kWidth * kWidth;
+  LaneExtremes<T> head, rest;
+  Values of_part[kParts];
+  head.take(Vector<T>::load(samples));
+  rest.take(Vector<T>::load(samples + vector.width - kWidth));
+  rest.most = head.most > rest.most ? head.most : rest.most;
+  Values all = head.largest > rest.largest ? head.largest : rest.largest;
+#pragma GCC unroll 8
+  for (int part = 0; part < kParts; ++part) {
+    rest.largest = Vector<T>::all(Raw<T>::kLowest);
+    rest.take(samples + smaller(aligned + part * kPart, last_aligned), kPart);
+    of_part[part] = rest.largest;
+    all = rest.largest > all ? rest.largest : all;
+  }
+  const auto top = rest.top(all);
+  // A positive finite sample has bits that no other value has.
   if (top <= 0 || top >= Raw<T>::kInfinity) return scan_slowly(vector, best);
-  const int x = -1 - Vector<T>::largest_lane(all.largest == top ? at_largest : lowest);
-  best = {order_key(to_float(vector.data[x])), x, 0};
+  // The first part that has it has it before all later ones.
+  const int part = first_register<T, kParts>(of_part, top);
+  int start = smaller(aligned + part * kPart, last_aligned);
+  start = part < kParts ? start : last;
+  start = has_lane<T>(head.largest, top) ? 0 : start;
+  best = {key_of_raw<T>(top), start + first_in_row(samples + start, top), 0};
+}
+
+template <int kParts, class T>
+void scan_all_parts(Map<T> vector, int64_t stride, int count, Best* best) {
+  for (int i = 0; i < count; ++i, vector.data += stride) scan_parts<kParts>(vector, best[i]);
+}
+
+// scan() for `count` vectors: maps of one row that lie `stride` samples apart.
+template <class T>
+void scan_vectors(Map<T> vector, int64_t stride, int count, Best* best) {
+  const int parts = (vector.width + kShortRow<T> - 1) / kShortRow<T>;
+  if (vector.stride_x == 1 && parts >= 2 && vector.width >= kShortRow<T> + Vector<T>::kWidth) {
+    if (parts == 2) return scan_all_parts<2>(vector, stride, count, best);
+    if (parts == 3) return scan_all_parts<3>(vector, stride, count, best);
+    if (parts == 4) return scan_all_parts<4>(vector, stride, count, best);
+    if (parts <= 6) return scan_all_parts<6>(vector, stride, count, best);
+    if (parts <= 8) return scan_all_parts<8>(vector, stride, count, best);
+  }
+  for (int i = 0; i < count; ++i, vector.data += stride) scan(vector, best[i]);
 }
 
 // Maps that lie channel by channel in memory (NHWC): kLanes channels at a time, since reading one alone would fetch

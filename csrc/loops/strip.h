@@ -65,6 +65,22 @@ inline uint32_t mask_above(const Strip& a, const Strip& b) {
 #endif
 }
 
+#if defined(__AVX512BW__)
+// Bit i: lane i of a register has this value.
+template <class Register>
+uint64_t lanes_with(const Register& values, int32_t wanted) {
+  return _mm512_cmpeq_epi32_mask(reinterpret_cast<const __m512i&>(values), _mm512_set1_epi32(wanted));
+}
+
+template <class Register>
+uint64_t lanes_with(const Register& values, int16_t wanted) {
+  return _mm512_cmpeq_epi16_mask(reinterpret_cast<const __m512i&>(values), _mm512_set1_epi16(wanted));
+}
+
+// How many zeros a word ends with: 64 when it is 0.
+inline uint64_t bits_before(uint64_t word) { return _tzcnt_u64(word); }
+#endif
+
 // Bit i: bytes[i] is 1; they are 0 or 1.
 inline uint32_t mask_of(const uint8_t* bytes) {
 #if defined(__SSE2__)
