@@ -39,6 +39,7 @@ struct PeakSpec {
   float weights[kMaxKernel] = {};
   float offset_scale = 1.0f;  // offset map units -> cells
   bool shoulders = false;     // find_peaks: also joints without a peak of their own (shoulders.h)
+  bool clears_rest = true;    // find_peaks: entries past the count are 0; without, they may be anything
 };
 
 // Maps [N, K, H, W], whatever their memory order; strides in elements.

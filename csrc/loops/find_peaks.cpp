@@ -216,6 +216,7 @@ void find_peaks_of(const PeakSpec& spec, const MapView& maps, const OffsetView& 
         spec.shoulders ? append_shoulders(spec, map, list.count, table, xy, score, out.capacity) : 0;
     out.total[index] = list.total + shoulders;
     out.count[index] = smaller(list.count + shoulders, out.capacity);
+    if (!spec.clears_rest) continue;
     const int32_t count = out.count[index];
     std::memset(xy + 2 * count, 0, sizeof(float) * 2 * static_cast<size_t>(out.capacity - count));
     std::memset(score + count, 0, sizeof(float) * static_cast<size_t>(out.capacity - count));
