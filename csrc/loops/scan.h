@@ -64,8 +64,11 @@ struct Vector {
     Quarter best = quarters[0];
     for (const Quarter& quarter : quarters) best = quarter > best ? quarter : best;
     typedef int64_t Halves __attribute__((vector_size(16)));
-    const Halves swapped = {reinterpret_cast<const Halves&>(best)[1], reinterpret_cast<const Halves&>(best)[0]};
-    const auto other = reinterpret_cast<const Quarter&>(swapped);
+    Halves halves;
+    __builtin_memcpy(&halves, &best, sizeof halves);
+    halves = Halves{halves[1], halves[0]};
+    Quarter other;
+    __builtin_memcpy(&other, &halves, sizeof other);
     best = other > best ? other : best;
     Value largest = best[0];
     for (int i = 1; i < 8 / static_cast<int>(sizeof(Value)); ++i) largest = best[i] > largest ? best[i] : largest;
@@ -288,7 +291,8 @@ bool has_lane(const typename Vector<T>::Values& values, typename Raw<T>::Value w
 #else
   typedef uint64_t Words __attribute__((vector_size(kVectorBytes)));
   const auto is_equal = values == wanted;
-  const auto words = reinterpret_cast<const Words&>(is_equal);
+  Words words;
+  __builtin_memcpy(&words, &is_equal, sizeof words);
   uint64_t any = 0;
   for (int i = 0; i < kVectorBytes / 8; ++i) any |= words[i];
   return any != 0;
