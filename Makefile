@@ -153,6 +153,9 @@ SMOKE_TEST = import numpy; from pyposefast import _C, ops; \
 	peaks = ops.best_peaks(numpy.ones((1, 1, 8, 8), numpy.float32)); \
 	assert peaks.count[0, 0] == 1; print("imported", _C.__file__)
 
+# What calls the extension; engines, media and metrics never see a kernel.
+KERNEL_TESTS = tests/ops tests/decoders tests/pipelines tests/test_arrays.py tests/test_demo.py tests/test_doctor.py
+
 without-kernels:  ## run `make test` in a copy of the tree that has no kernels/: the CPU build must not need it
 	mkdir -p build/without-kernels
 	find build/without-kernels -mindepth 1 -maxdepth 1 -not -name .venv -not -name build -exec rm -rf {} +
@@ -160,7 +163,7 @@ without-kernels:  ## run `make test` in a copy of the tree that has no kernels/:
 		| tar --create --null --files-from=- --ignore-failed-read \
 		| tar --extract --directory=build/without-kernels
 	test ! -e build/without-kernels/kernels
-	$(MAKE) -C build/without-kernels test VENV=.venv CUDA=OFF
+	$(MAKE) -C build/without-kernels test VENV=.venv CUDA=OFF PYTEST_ARGS='$(KERNEL_TESTS)'
 
 bench: $(VENV)/.extra-test  ## run every benchmark: ours and the usual way, side by side
 	@for benchmark in benchmarks/bench_*.py; do echo "== $$benchmark"; python "$$benchmark" || exit 1; done

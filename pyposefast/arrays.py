@@ -157,7 +157,7 @@ class _ArrayNamespace:
         return self.namespace.asarray(array, device=device)
 
     def to_host(self, array: Array) -> npt.NDArray[Any]:
-        return np.from_dlpack(array, device="cpu")
+        return np.asarray(array.to_device("cpu"))
 
 
 _TORCH, _CUPY = _Torch(), _CuPy()

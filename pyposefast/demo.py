@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pyposefast import _C, __version__, ops
+from pyposefast.arrays import Array
 from pyposefast.drawing import draw_poses
 from pyposefast.engines import Port
+from pyposefast.engines.opened import Opened
 from pyposefast.errors import InputError, StorageError
 from pyposefast.extras import opencv
 from pyposefast.files import shown
@@ -33,15 +35,15 @@ from pyposefast.synthetic import Scene, heatmaps, mirror_points, render_scene
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
-    from pyposefast.arrays import Array
     from pyposefast.poses import Poses
 
 CROP_SIZE = (256, 192)  # what the network would see
 MAP_SIZE = (64, 48)  # what it would answer
 PADDING = 1.25  # part of the region around the box, as networks are trained
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet, as networks are trained
+CROPS = Port("crops", (None, 3, *CROP_SIZE), "float32")
+MAPS = Port("heatmaps", (None, 17, *MAP_SIZE), "float32")
 STAND_IN = "none: heatmaps drawn from the exact joints, with noise, stand in for a network"
 _VISIBLE_SCORE, _HIDDEN_SCORE, _NOISE = 0.92, 0.38, 0.01
 _MOST_REPEATS = 10_000
@@ -192,22 +194,17 @@ def _timed(estimate: Callable[[], Poses], repeat: int, network: str) -> tuple[Po
 def _stand_in(scene: Scene, seed: int) -> TopDown:
     """Return a pipeline as for a network, with the flip test, over one that knows the scene."""
     settings = Input(size=CROP_SIZE, mean=MEAN, std=STD, fit="expand", padding=PADDING)
-    reading = Reading("heatmap", {"maps": StandIn.outputs[0].name}, {"refine": "dark"})
+    reading = Reading("heatmap", {"maps": MAPS.name}, {"refine": "dark"})
     network = Network(StandIn(scene, seed), settings)
     read = points_reader(reading, settings, scene.skeleton)
     return TopDown(network, read, scene.skeleton, flip_test=True)
 
 
-class StandIn:
+class StandIn(Opened[tuple[Array, Array]]):
     """An engine that has no network: it is asked about people in turn and knows the answers.
 
     A flip test asks about each lot of people twice, the second time about their mirror images.
     """
-
-    name = "stand-in"
-    device = "cpu"
-    inputs = (Port("crops", (None, 3, *CROP_SIZE), "float32"),)
-    outputs = (Port("heatmaps", (None, 17, *MAP_SIZE), "float32"),)
 
     def __init__(self, scene: Scene, seed: int) -> None:
         """Note where the joints will be on the maps.
@@ -217,8 +214,16 @@ class StandIn:
             seed: of the noise on its answers.
         """
         on_map = ops.box_affines(scene.box, size=MAP_SIZE, padding=PADDING)
-        self._joints = ops.transform_points(scene.joints, on_map.affine)  # [P, 17, 2] map pixels
-        self._amplitude = np.where(scene.visible, _VISIBLE_SCORE, _HIDDEN_SCORE)  # [P, 17]
+        joints = ops.transform_points(scene.joints, on_map.affine)  # [P, 17, 2] map pixels
+        amplitude = np.where(scene.visible, _VISIBLE_SCORE, _HIDDEN_SCORE)  # [P, 17]
+        super().__init__(
+            (joints, amplitude),
+            name="stand-in",
+            network="a scene",
+            device="cpu",
+            inputs=(CROPS,),
+            outputs=(MAPS,),
+        )
         self._skeleton, self._seed = scene.skeleton, seed
         self._next, self._is_mirror = 0, False
 
@@ -230,33 +235,20 @@ class StandIn:
         stream: int | None = None,  # noqa: ARG002
     ) -> dict[str, Array]:
         """Answer for the next people: maps [P, 17, 64, 48]."""
-        which = slice(self._next, self._next + len(feeds["crops"]))
-        joints, amplitude = self._joints[which], self._amplitude[which]
+        all_joints, all_amplitudes = self._held.get()
+        which = slice(self._next, self._next + len(feeds[CROPS.name]))
+        joints, amplitude = all_joints[which], all_amplitudes[which]
         if self._is_mirror:
             joints = mirror_points(joints, width=MAP_SIZE[1], skeleton=self._skeleton)
             amplitude = amplitude[:, self._skeleton.mirrored]
-            self._next = which.stop % len(self._joints)
+            self._next = which.stop % len(all_joints)
         seed = self._seed + self._is_mirror
         self._is_mirror = not self._is_mirror
         maps = heatmaps(joints, size=MAP_SIZE, amplitude=amplitude, noise=_NOISE, seed=seed)
-        return {"heatmaps": maps}
+        return {MAPS.name: maps}
 
     def warmup(self, batches: Sequence[int] = (1,)) -> None:
-        """There is nothing to warm up."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def __enter__(self) -> StandIn:  # noqa: PYI034  Self came with Python 3.11
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        """There is nothing to warm up, and a run would be taken for a question about people."""
 
 
 def to_dict(demo: Demo) -> dict[str, Any]:

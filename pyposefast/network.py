@@ -124,7 +124,8 @@ class Network:
 
     def warmup(self) -> None:
         """Run on zeros, so that the first real call costs what the others do."""
-        self.run(np.zeros((1, *_shape(self._settings)), self._settings.dtype))
+        for count in (1, 2)[: self._settings.batch]:  # engines may have a second way for several
+            self.run(np.zeros((count, *_shape(self._settings)), self._settings.dtype))
 
     def close(self) -> None:
         """Close the engine."""

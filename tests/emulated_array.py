@@ -51,6 +51,10 @@ class EmulatedArray:
     def __dlpack_device__(self) -> tuple[int, int]:
         return (2, self._device_index())
 
+    def to_device(self, device: str) -> npt.NDArray[Any]:
+        assert device == "cpu"
+        return self._host
+
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         host = self._host.__array_interface__
@@ -87,6 +91,10 @@ class Namespace:
         host: npt.NDArray[Any] = np.empty(shape, dtype)
         host.reshape(-1).view(np.uint8)[...] = 0xFF
         return EmulatedArray(host, device_index=index)
+
+    @staticmethod
+    def asarray(host: npt.NDArray[Any], *, device: str) -> EmulatedArray:
+        return EmulatedArray(host.copy(), device_index=int(device.partition(":")[2]))
 
 
 def emulated(host: npt.ArrayLike) -> EmulatedArray:

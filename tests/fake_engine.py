@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class FakeEngine:
-    """Runs a function of one batch that returns outputs by name; counts what happens to it."""
+    """Runs a function of one batch that returns outputs by name; counts what happens to it.
+
+    With ``put`` and ``get`` it is on a device, from and to which they copy.
+    """
 
     name = "fake"
     device = "cpu"
@@ -25,8 +28,10 @@ class FakeEngine:
         shape: tuple[int | None, ...],
         dtype: str = "float32",
         outputs: tuple[str, ...] = ("output",),
+        put: Callable[[Any], Any] = np.asarray,
+        get: Callable[[Any], Any] = np.from_dlpack,
     ) -> None:
-        self._network = network
+        self._network, self._put, self._get = network, put, get
         self.inputs = (Port("image", shape, dtype),)
         self.outputs = tuple(Port(name, (None,), "float32") for name in outputs)
         self.batches: list[int] = []
@@ -34,9 +39,10 @@ class FakeEngine:
 
     def run(self, feeds: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         (batch,) = feeds.values()
-        self.batches.append(len(batch))
+        self.batches.append(batch.shape[0])
         # A copy: pipelines write over their buffers.
-        return self._network(np.from_dlpack(batch).copy())
+        outputs = self._network(self._get(batch).copy())
+        return {name: self._put(output) for name, output in outputs.items()}
 
     def warmup(self, batches: tuple[int, ...] = (1,)) -> None:
         self.warmups += len(batches)

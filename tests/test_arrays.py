@@ -12,7 +12,7 @@ from array_checks import MAPS
 from dlpack_exporter import Exporter
 from emulated_array import EmulatedArray, emulated
 
-from pyposefast.arrays import DType, dtype_of, home_of, shape_of
+from pyposefast.arrays import DType, dtype_of, home_of, shape_of, to_host
 from pyposefast.errors import InputTypeError
 
 DTYPES: list[DType] = list(get_args(DType))
@@ -186,3 +186,22 @@ def test_immutable_arrays_get_numpy_results_on_the_cpu() -> None:
     assert home_of(Array(MAPS), "maps").framework.name == "numpy"
     with pytest.raises(InputTypeError, match="out="):
         home_of(Array(MAPS, announced=(2, 0)), "maps")
+
+
+def test_small_arrays_go_to_where_others_are_and_back() -> None:
+    table = np.arange(6.0).reshape(2, 3)
+    home = home_of(np.zeros(1), "images")
+    assert home.from_host(table) is table
+    assert to_host(table, "points") is table
+    torch = pytest.importorskip("torch", reason="Torch is not installed")
+    tensor = home_of(torch.zeros(1), "images").from_host(table)
+    assert isinstance(tensor, torch.Tensor)
+    np.testing.assert_array_equal(to_host(tensor.requires_grad_(), "points"), table)
+
+
+def test_what_is_on_a_device_is_copied_to_the_host() -> None:
+    table = np.arange(6.0).reshape(2, 3)
+    moved = home_of(EmulatedArray(MAPS, device_index=1), "images").from_host(table)
+    assert isinstance(moved, EmulatedArray)
+    assert moved.device == "emulated:1"
+    np.testing.assert_array_equal(to_host(moved, "points"), table)

@@ -38,6 +38,10 @@ def make_video(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width = 48, 64
+        if codec == "libx264":  # with its threads, no two files are the same
+            stream.codec_context.options = {
+                "x264-params": "threads=1:lookahead-threads=1:sync-lookahead=0:rc-lookahead=0"
+            }
         if codec == "mpeg4":  # whose own choice would lose dark greys
             stream.bit_rate = 4_000_000
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"

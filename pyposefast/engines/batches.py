@@ -11,15 +11,12 @@ import numpy as np
 
 from pyposefast import arguments
 from pyposefast.arrays import home_of, shape_of
-from pyposefast.engines.lifetime import Held
-from pyposefast.engines.ports import Port, Ports, refuse_overlap, results_like, zeros
+from pyposefast.engines.opened import Opened
+from pyposefast.engines.ports import Port
 from pyposefast.errors import EngineError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self
+    from collections.abc import Callable, Mapping
 
     from pyposefast.arrays import Array, DType, Home
     from pyposefast.engines import Engine
@@ -40,7 +37,7 @@ def can_batch(engine: Engine) -> bool:
     return len(sizes) == 1 and sizes != {0} and all(None not in p.shape[1:] for p in engine.outputs)
 
 
-class Batched:
+class Batched(Opened[tuple["Engine", ThreadPoolExecutor | None]]):
     """An engine for any number of items over one for a few at a time.
 
     The items are cut into runs of one size. If the engine's is fixed, the last run is filled up
@@ -48,16 +45,28 @@ class Batched:
     feeds are. With ``parallel`` above 1, so many runs go on at once; that pays where a run keeps
     one core busy.
 
+    All inputs and outputs have a free first axis. A ``warmup`` with as many items as fill all runs
+    that go on at once also starts the threads.
+
     Threads may share one if they may share the engine.
     """
 
-    def __init__(self, engine: Engine, *, parallel: int = 1, size: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        parallel: int = 1,
+        size: int | None = None,
+        several: Callable[[], Engine] | None = None,
+    ) -> None:
         """Take over an engine; it is closed with this one.
 
         Args:
             engine: one that ``can_batch`` says yes to.
             parallel: runs at once, in the calling thread and in threads of this object.
             size: items of one run, needed where the engine's first axis is free.
+            several: opens the same network for runs that go on at once, when the first call needs
+                it: what runs one item fastest keeps all cores busy, and several get in its way.
 
         Raises:
             InputError: the engine's axes do not allow it.
@@ -72,33 +81,19 @@ class Batched:
             raise InputError("size", f"None or {fixed}, which the network fixes", str(size))
         self._size = fixed or arguments.integer(size, "size", 1, _MOST_ITEMS)
         self._is_fixed = fixed is not None
-        self._inputs = tuple(_freed(port) for port in engine.inputs)
-        self._outputs = tuple(_freed(port) for port in engine.outputs)
-        self._feeds, self._results = Ports(self._inputs, "feeds"), Ports(self._outputs, "out")
         self._parallel = count
         pool = ThreadPoolExecutor(count - 1, "pyposefast-batch") if count > 1 else None
-        self._held = Held((engine, pool), f"{engine.name}, in batches")
-        self._name, self._device = engine.name, engine.device
-
-    @property
-    def name(self) -> str:
-        """The engine's name."""
-        return self._name
-
-    @property
-    def device(self) -> str:
-        """Where the network really runs."""
-        return self._device
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """What the network takes, with a free first axis."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """What the network gives, with a free first axis."""
-        return self._outputs
+        super().__init__(
+            (engine, pool),
+            name=engine.name,
+            network="in batches",
+            device=engine.device,
+            inputs=tuple(_freed(port) for port in engine.inputs),
+            outputs=tuple(_freed(port) for port in engine.outputs),
+        )
+        self._open_several = several
+        self._several: Engine | None = None
+        self._opening = threading.Lock()
 
     def run(
         self,
@@ -137,24 +132,12 @@ class Batched:
         if pool is None or count <= self._size:
             work.do()
         else:
+            work.engine = self._engine_for_several(engine)
             self._share(work, pool)
         work.finish()
-        made = {name: array for name, array in results.items() if not out or name not in out}
         if home.device_kind == "cpu":
-            made = results_like(made, first)
-        return {
-            port.name: out[port.name] if out and port.name in out else made[port.name]
-            for port in self._outputs
-        }
-
-    def warmup(self, batches: Sequence[int] = (1,)) -> None:
-        """Run on zeros, so that the first real call costs what the others do.
-
-        Args:
-            batches: numbers of items. One that fills all runs at once also starts the threads.
-        """
-        for batch in batches:
-            self.run(zeros(self._inputs, arguments.integer(batch, "batches", 1, 1 << 16)))
+            return self._results.host_results(results, out or {}, first)
+        return {port.name: results[port.name] for port in self._outputs}
 
     def close(self) -> None:
         """Wait for runs of other threads, end the threads of this object, close the engine."""
@@ -165,19 +148,18 @@ class Batched:
         if pool is not None:
             pool.shutdown()
         engine.close()
+        with self._opening:
+            if self._several is not None:
+                self._several.close()
 
-    def __enter__(self) -> Self:
-        """Return the engine itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the engine."""
-        self.close()
+    def _engine_for_several(self, engine: Engine) -> Engine:
+        """Return what is fastest for runs that go on at once."""
+        if self._open_several is None:
+            return engine
+        with self._opening:
+            if self._several is None:
+                self._several = self._open_several()
+            return self._several
 
     def _count(self, arrays: Mapping[str, Array]) -> int:
         """Return N, which all inputs have to agree on."""
@@ -196,8 +178,7 @@ class Batched:
     ) -> dict[str, Array]:
         """Return where the results of all items go: the caller's buffers, or new ones."""
         if home.device_kind == "cpu":
-            buffers: dict[str, Array] = dict(self._results.host_buffers(out))
-            refuse_overlap(list(arrays.values()), buffers)
+            buffers: dict[str, Array] = self._results.host_buffers(out, list(arrays.values()))
         else:
             found = self._results.device_buffers(out, home)
             buffers = {name: buffer.array for name, buffer in found.items()}
@@ -244,7 +225,7 @@ class _Work:
         fill_up: bool,
     ) -> None:
         self.runs = -(-count // size)
-        self._engine, self._arrays, self._results = engine, arrays, results
+        self.engine, self._arrays, self._results = engine, arrays, results
         self._size, self._count, self._stream = size, count, stream
         self._fill_up = fill_up
         self._next = itertools.count()  # atomic: one call into C
@@ -280,9 +261,9 @@ class _Work:
         feeds = {name: array[start:stop] for name, array in self._arrays.items()}
         out = {name: array[start:stop] for name, array in self._results.items()}
         if stop - start == self._size or not self._fill_up:
-            self._engine.run(feeds, out=out, stream=self._stream)
+            self.engine.run(feeds, out=out, stream=self._stream)
             return
-        full = self._engine.run(
+        full = self.engine.run(
             {name: _filled_up(feed, self._size) for name, feed in feeds.items()},
             stream=self._stream,
         )

@@ -57,6 +57,7 @@ class OnnxFile:
         operators: (domain, operator) of every node, the default domain being "".
         opsets: version of each domain.
         external: files that hold weights, absolute and checked.
+        first_axes: of every input and output by name, the size or its name, "" without either.
     """
 
     path: Path
@@ -66,6 +67,13 @@ class OnnxFile:
     operators: frozenset[tuple[str, str]]
     opsets: dict[str, int]
     external: tuple[Path, ...]
+    first_axes: dict[str, int | str]
+
+    @property
+    def is_batch_free(self) -> bool:
+        """Whether the first axis of all inputs and outputs is free, and says to be the same."""
+        axes = {self.first_axes[name] for name in (*self.inputs, *self.outputs)}
+        return len(axes) == 1 and all(isinstance(axis, str) and axis for axis in axes)
 
     def only(self, names: Collection[str]) -> OnnxFile:
         """Return the network without its other outputs.
@@ -110,6 +118,7 @@ def read(path: str | os.PathLike[str]) -> OnnxFile:
         operators=frozenset(found.operators),
         opsets=found.opsets,
         external=external,
+        first_axes=found.first_axes,
     )
 
 
@@ -187,6 +196,7 @@ class _Findings:
     def __init__(self, file: str) -> None:
         self.inputs: list[str] = []
         self.outputs: list[str] = []
+        self.first_axes: dict[str, int | str] = {}
         self.weights: set[str] = set()
         self.operators: set[tuple[str, str]] = set()
         self.opsets: dict[str, int] = {}
@@ -256,7 +266,25 @@ class _Findings:
                 self._sparse(data, first, last)
             elif number in (11, 12) and depth == 0:
                 names = self.inputs if number == 11 else self.outputs
-                names.append(self._string(data, first, last, 1))
+                name = self._string(data, first, last, 1)
+                names.append(name)
+                self.first_axes[name] = self._first_axis(data, first, last)
+
+    def _first_axis(self, data: bytes, start: int, stop: int) -> int | str:
+        """ValueInfoProto: type 2, tensor_type 1, shape 2, dim 1; in it dim_value 1, dim_param 2."""
+        for wanted in (2, 1, 2, 1):
+            parts = (part for part in self._messages(data, start, stop) if part[0] == wanted)
+            found = next(parts, None)
+            if found is None:
+                return ""
+            _, start, stop = found
+        axis: int | str = ""
+        for number, wire, _, first, last in self._fields(data, start, stop):
+            if number == 1 and wire == _VARINT:
+                axis = first
+            elif number == 2 and wire == _BYTES:
+                axis = _text(data, first, last)
+        return axis
 
     def _node(self, data: bytes, start: int, stop: int, depth: int) -> None:
         """NodeProto: op_type 4, attribute 5, domain 7."""

@@ -17,8 +17,8 @@ import numpy as np
 from pyposefast import arguments
 from pyposefast.arrays import home_of
 from pyposefast.engines import machine, onnx_file
-from pyposefast.engines.lifetime import Held
-from pyposefast.engines.ports import Port, Ports, chosen, refuse_overlap, results_like, zeros
+from pyposefast.engines.opened import Opened
+from pyposefast.engines.ports import Port, chosen
 from pyposefast.errors import (
     DeviceError,
     DeviceMismatchError,
@@ -31,9 +31,7 @@ from pyposefast.errors import (
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
-    from types import ModuleType, TracebackType
-
-    from typing_extensions import Self
+    from types import ModuleType
 
     from pyposefast.arrays import Array, DType, Home
     from pyposefast.engines import Mode, Precision
@@ -62,14 +60,12 @@ _NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+\.(?:cc|h):\d+ |^E
 _LONGEST_MESSAGE = 600  # characters
 
 
-class OnnxRuntime:
+class OnnxRuntime(Opened[Any]):
     """A network in ONNX Runtime.
 
     Threads may share one: ONNX Runtime's sessions are made for that, and nothing else is kept
     between calls.
     """
-
-    name = "onnx_runtime"
 
     def __init__(
         self,
@@ -127,30 +123,17 @@ class OnnxRuntime:
         if kind == "cuda" and wanted not in found:
             _fell_back(wanted, found, strict=strict and device != "auto")
             kind = "cuda" if _CUDA in found else "cpu"
-        self._device = "cpu" if kind == "cpu" else f"cuda:{index}"
+        super().__init__(
+            session,
+            name="onnx_runtime",
+            network=file.path.name,
+            device="cpu" if kind == "cpu" else f"cuda:{index}",
+            inputs=tuple(_port(node, file) for node in session.get_inputs()),
+            outputs=chosen(tuple(_port(node, file) for node in session.get_outputs()), outputs),
+        )
         self._index = None if kind == "cpu" else index
-        self._inputs = tuple(_port(node, file) for node in session.get_inputs())
-        self._outputs = chosen(tuple(_port(node, file) for node in session.get_outputs()), outputs)
         self._names = [port.name for port in self._outputs]
-        kept = [node for node in session.get_outputs() if node.name in self._names]
-        self._is_batch_free = _one_free_first_axis([*session.get_inputs(), *kept])
-        self._feeds, self._results = Ports(self._inputs, "feeds"), Ports(self._outputs, "out")
-        self._held = Held(session, f"onnx_runtime, {file.path.name}")
-
-    @property
-    def device(self) -> str:
-        """Where the network really runs: "cpu" or "cuda:0"."""
-        return self._device
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """What the network takes, in its order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """What the network gives: all of it, or what was chosen."""
-        return self._outputs
+        self._is_batch_free = file.is_batch_free
 
     @property
     def is_batch_free(self) -> bool:
@@ -196,35 +179,8 @@ class OnnxRuntime:
             except Exception as error:
                 raise EngineError(f"onnx_runtime: {_sentence(error)}") from error
             results = dict(zip(self._names, values, strict=True))
-            return results_like(results, next(iter(feeds.values()))) if feeds else results
+            return self._results.host_results(results, {}, next(iter(feeds.values()), None))
         return self._run_into(session, feeds, arrays, out)
-
-    def warmup(self, batches: Sequence[int] = (1,)) -> None:
-        """Run on zeros, so that the first real call costs what the others do.
-
-        Args:
-            batches: sizes for a free first axis; a fixed one stays as it is.
-        """
-        for batch in batches:
-            size = arguments.integer(batch, "batches", 1, 1 << 16)
-            self.run(zeros(self._inputs, size))
-
-    def close(self) -> None:
-        """Free what the engine holds; runs that other threads have begun end as they would."""
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        """Return the engine itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the engine."""
-        self.close()
 
     def _run_into(
         self,
@@ -234,8 +190,7 @@ class OnnxRuntime:
         out: Mapping[str, Array],
     ) -> dict[str, Array]:
         """Run on arrays of the host, with results in the caller's buffers on the host."""
-        buffers = self._results.host_buffers(out)
-        refuse_overlap(arrays, buffers)
+        buffers = self._results.host_buffers(out, arrays)
         binding = session.io_binding()
         for port, array in zip(self._inputs, arrays, strict=True):
             binding.bind_cpu_input(port.name, array)
@@ -247,12 +202,11 @@ class OnnxRuntime:
             else:
                 binding.bind_output(name)
         _run_bound(session, binding)
-        results: dict[str, Array] = {}
+        results = {}
         if len(buffers) < len(self._names):
             values = zip(self._names, binding.get_outputs(), strict=True)
             results = {name: value.numpy() for name, value in values if name not in buffers}
-            results = results_like(results, next(iter(feeds.values()))) if feeds else results
-        return {name: out[name] if name in buffers else results[name] for name in self._names}
+        return self._results.host_results(results, out, next(iter(feeds.values()), None))
 
     def _run_on_cuda(
         self, session: Any, feeds: Mapping[str, Array], out: Mapping[str, Array], stream: int | None
@@ -390,12 +344,6 @@ def _port(node: Any, file: OnnxFile) -> Port:
     # An output of unknown rank has no shape at all; sizes that are only named are words.
     shape = tuple(size if isinstance(size, int) else None for size in node.shape or ())
     return Port(node.name, shape, dtype)
-
-
-def _one_free_first_axis(nodes: Sequence[Any]) -> bool:
-    """Whether all first axes have one name, which is how ONNX says that sizes are equal."""
-    names = {node.shape[0] if node.shape else None for node in nodes}
-    return len(names) == 1 and all(isinstance(name, str) for name in names)
 
 
 def _run_bound(session: Any, binding: Any) -> None:

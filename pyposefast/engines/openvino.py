@@ -10,25 +10,14 @@ import numpy as np
 
 from pyposefast import arguments
 from pyposefast.engines import machine, onnx_file
-from pyposefast.engines.lifetime import Held
-from pyposefast.engines.ports import (
-    HostArray,
-    Port,
-    Ports,
-    chosen,
-    refuse_overlap,
-    results_like,
-    writable,
-    zeros,
-)
+from pyposefast.engines.opened import Opened
+from pyposefast.engines.ports import HostArray, Port, chosen, writable
 from pyposefast.errors import DeviceError, EngineError, InputError, ModelError
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
-    from types import ModuleType, TracebackType
-
-    from typing_extensions import Self
+    from types import ModuleType
 
     from pyposefast.arrays import Array
     from pyposefast.engines import Mode, Precision
@@ -38,15 +27,12 @@ _NOISE = re.compile(r"Exception from \S+:\d+:|Check '.*?' failed at \S+:\d+:|\n"
 _LONGEST_MESSAGE = 600  # characters
 
 
-class OpenVino:
+class OpenVino(Opened[tuple[Any, deque[Any]]]):
     """A network in OpenVINO, on the CPU.
 
     Threads may share one: every run takes a request of its own, of which there are soon as many as
     there are runs at once.
     """
-
-    name = "openvino"
-    device = "cpu"
 
     def __init__(
         self,
@@ -85,14 +71,11 @@ class OpenVino:
         at_once = 1 if is_latency else max(cores // of_one_run, 1)
         file = onnx_file.read(path)
         network = _read(openvino, file)
-        self._inputs = tuple(_port(node, name, file) for node, name in _inputs(network, file))
+        inputs = tuple(_port(node, name, file) for node, name in _inputs(network, file))
         nodes = dict(zip(file.outputs, network.outputs, strict=True))
-        self._outputs = chosen(
-            tuple(_port(node, name, file) for name, node in nodes.items()), outputs
-        )
-        self._names = [port.name for port in self._outputs]
+        ports = chosen(tuple(_port(node, name, file) for name, node in nodes.items()), outputs)
         if outputs is not None:
-            wanted = [nodes[name].get_node() for name in self._names]
+            wanted = [nodes[port.name].get_node() for port in ports]
             network = openvino.Model(wanted, network.get_parameters(), file.path.name)
         settings = {
             "PERFORMANCE_HINT": mode.upper(),
@@ -108,21 +91,23 @@ class OpenVino:
         except Exception as error:
             message = f"{file.path.name}: OpenVINO cannot compile it: {_sentence(error)}"
             raise EngineError(message) from error
-        self._feeds, self._results = Ports(self._inputs, "feeds"), Ports(self._outputs, "out")
+        super().__init__(
+            # Requests wait in the deque between runs; taking and putting is atomic.
+            (compiled, deque()),
+            name="openvino",
+            network=file.path.name,
+            device="cpu",
+            inputs=inputs,
+            outputs=ports,
+        )
         self._fixed = [None not in port.shape for port in self._outputs]
         self._tensor = openvino.Tensor
-        # Requests wait in the deque between runs; taking and putting is atomic.
-        self._held = Held((compiled, deque[Any]()), f"openvino, {file.path.name}")
+        self._is_batch_free = file.only({port.name for port in ports}).is_batch_free
 
     @property
-    def inputs(self) -> tuple[Port, ...]:
-        """What the network takes, in its order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """What the network gives: all of it, or what was chosen."""
-        return self._outputs
+    def is_batch_free(self) -> bool:
+        """Whether the first axis of all inputs and outputs is free, and says to be the same."""
+        return self._is_batch_free
 
     def run(
         self,
@@ -150,10 +135,7 @@ class OpenVino:
         if stream:
             raise InputError("stream", "None for a network on the CPU", str(stream))
         arrays = self._feeds.host_feeds(feeds)
-        buffers: dict[str, HostArray] = {}
-        if out:
-            buffers = self._results.host_buffers(out)
-            refuse_overlap(arrays, buffers)
+        buffers = self._results.host_buffers(out or {}, arrays)
         try:
             request = idle.pop()
         except IndexError:
@@ -179,35 +161,7 @@ class OpenVino:
         except Exception as error:
             raise EngineError(f"openvino: {_sentence(error)}") from error
         idle.append(request)
-        converted = results_like(results, next(iter(feeds.values()))) if feeds else results
-        return {name: out[name] if out and name in out else converted[name] for name in self._names}
-
-    def warmup(self, batches: Sequence[int] = (1,)) -> None:
-        """Run on zeros, so that the first real call costs what the others do.
-
-        Args:
-            batches: sizes for a free first axis; a fixed one stays as it is.
-        """
-        for batch in batches:
-            size = arguments.integer(batch, "batches", 1, 1 << 16)
-            self.run(zeros(self._inputs, size))
-
-    def close(self) -> None:
-        """Free what the engine holds; runs that other threads have begun end as they would."""
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        """Return the engine itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the engine."""
-        self.close()
+        return self._results.host_results(results, out or {}, next(iter(feeds.values()), None))
 
 
 def _kept(found: HostArray, buffer: HostArray | None, name: str) -> HostArray:

@@ -88,12 +88,17 @@ class Ports:
             views.append(array)
         return views
 
-    def host_buffers(self, out: Mapping[str, Array]) -> dict[str, HostArray]:
+    def host_buffers(
+        self, out: Mapping[str, Array], feeds: Sequence[HostArray]
+    ) -> dict[str, HostArray]:
         """Return a writable NumPy view of every buffer that the caller gave.
+
+        None shares memory with one of the feeds or with another buffer: a network may write a
+        part of a result long before it has read all of its inputs.
 
         Raises:
             InputError, InputTypeError, DeviceMismatchError: as for feeds, and for a buffer that
-                may not be written to.
+                may not be written to, or whose memory is in use.
         """
         self.check_names(out, all_of_them=False)
         views = {}
@@ -106,7 +111,24 @@ class Ports:
             if not array.flags.writeable:
                 raise InputError(self._named(name), "a buffer to write into", "a read-only one")
             views[name] = array
+        _refuse_overlap(feeds, views)
         return views
+
+    def host_results(
+        self, results: Mapping[str, HostArray], out: Mapping[str, Array], feed: Array | None
+    ) -> dict[str, Array]:
+        """Return what a run on the host gives to its caller, in the network's order.
+
+        Args:
+            results: by name; what is in ``out`` may be absent.
+            out: the caller's buffers, filled by now, which are returned as they came.
+            feed: the first one, None of a network without inputs. If it is a Torch tensor, the
+                other results become tensors over the same memory.
+        """
+        names = [name for name, *_ in self._rows]
+        fresh = {name: results[name] for name in names if name not in out}
+        returned: dict[str, Array] = fresh if feed is None else _results_like(fresh, feed)
+        return {name: out[name] if name in out else returned[name] for name in names}
 
     def device_buffers(self, arrays: Mapping[str, Array], home: Home) -> dict[str, DeviceBuffer]:
         """Return where the arrays' memory is on the device of ``home``.
@@ -203,7 +225,7 @@ def host_view(array: Array, argument: str) -> HostArray:
         raise InputTypeError(argument, expected, got) from error
 
 
-def results_like(results: dict[str, HostArray], feed: Array) -> dict[str, Array]:
+def _results_like(results: dict[str, HostArray], feed: Array) -> dict[str, Array]:
     """Return NumPy results as tensors over the same memory, if the feed is a Torch tensor."""
     if type(feed) is np.ndarray:
         return results
@@ -213,11 +235,8 @@ def results_like(results: dict[str, HostArray], feed: Array) -> dict[str, Array]
     return {name: home.from_host(result) for name, result in results.items()}
 
 
-def refuse_overlap(feeds: Sequence[HostArray], out: Mapping[str, HostArray]) -> None:
-    """Check that no buffer for a result shares memory with a feed or with another buffer.
-
-    A network may write a part of a result long before it has read all of its inputs.
-    """
+def _refuse_overlap(feeds: Sequence[HostArray], out: Mapping[str, HostArray]) -> None:
+    """Check that no buffer for a result shares memory with a feed or with another buffer."""
     taken = list(feeds)
     for name, buffer in out.items():
         if any(np.may_share_memory(buffer, other) for other in taken):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pyposefast import arguments
 from pyposefast.arrays import home_of
 from pyposefast.engines import machine
-from pyposefast.engines.lifetime import Held
-from pyposefast.engines.ports import Port, Ports, refuse_overlap, writable, zeros
+from pyposefast.engines.opened import Opened
+from pyposefast.engines.ports import Port, writable
 from pyposefast.errors import (
     DeviceError,
     DeviceMismatchError,
@@ -23,16 +23,14 @@ from pyposefast.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import ModuleType, TracebackType
-
-    from typing_extensions import Self
+    from types import ModuleType
 
     from pyposefast.arrays import Array
 
 _LONGEST_MESSAGE = 600  # characters
 
 
-class PyTorch:
+class PyTorch(Opened[Any]):
     """A module in eval mode, without gradients.
 
     Threads may share one if the module changes nothing of its own in `forward`. Runs that replay a
@@ -41,8 +39,6 @@ class PyTorch:
     On the CPU Torch shares one pool of threads among everything in the process:
     `torch.set_num_threads` is the caller's business.
     """
-
-    name = "pytorch"
 
     def __init__(
         self,
@@ -61,47 +57,34 @@ class PyTorch:
             inputs: what it takes; None in a shape is any size.
             outputs: what it gives.
             device: "cpu", "cuda", "cuda:1", or "auto": CUDA where Torch has it, else the CPU.
-            graph: on CUDA, record a CUDA graph for every shape of the inputs and replay it.
+            graph: on CUDA, record a CUDA graph for every shape of the inputs and replay it;
+                ``warmup`` records those of its sizes.
         """
         torch = _runtime()
         refuse_files(module)
         if not isinstance(module, torch.nn.Module):
             raise InputTypeError("module", "a torch.nn.Module", type(module).__name__)
-        self._inputs, self._outputs = _ports(inputs, "inputs"), _ports(outputs, "outputs")
+        taken, given = _ports(inputs, "inputs"), _ports(outputs, "outputs")
         kind, index = machine.place(device)
         if kind == "auto":
             kind = "cuda" if torch.cuda.is_available() else "cpu"
-        if kind == "cuda":
-            if not torch.cuda.is_available() or index >= torch.cuda.device_count():
-                found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-                message = f"device: expected {device}, got a Torch that sees {found} CUDA devices"
-                raise DeviceError(message, "`pyposefast doctor` says what the driver sees")
-            self._device = f"cuda:{index}"
-        else:
-            self._device = "cpu"
+        seen = torch.cuda.device_count() if kind == "cuda" and torch.cuda.is_available() else 0
+        if kind == "cuda" and index >= seen:
+            message = f"device: expected {device}, got a Torch that sees {seen} CUDA devices"
+            raise DeviceError(message, "`pyposefast doctor` says what the driver sees")
         self._torch = torch
-        self._feeds, self._results = Ports(self._inputs, "feeds"), Ports(self._outputs, "out")
-        self._place = torch.device(self._device)
-        module = module.eval().to(self._place)
+        self._place = torch.device("cpu" if kind == "cpu" else f"cuda:{index}")
+        super().__init__(
+            module.eval().to(self._place),
+            name="pytorch",
+            network=type(module).__name__,
+            device=str(self._place),
+            inputs=taken,
+            outputs=given,
+        )
         use_graphs = arguments.flag(graph, "graph") and kind == "cuda"
         self._graphs: dict[tuple[tuple[int, ...], ...], _Graph] | None = {} if use_graphs else None
         self._one_at_a_time = threading.Lock()  # among replays
-        self._held = Held(module, f"pytorch, {type(module).__name__}")
-
-    @property
-    def device(self) -> str:
-        """Where the network really runs: "cpu" or "cuda:0"."""
-        return self._device
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """What the network takes, in its order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """What the network gives, in its order."""
-        return self._outputs
 
     def run(
         self,
@@ -154,34 +137,10 @@ class PyTorch:
             for name, value in made.items()
         }
 
-    def warmup(self, batches: Sequence[int] = (1,)) -> None:
-        """Run on zeros, so that the first real call costs what the others do.
-
-        Args:
-            batches: sizes for a free first axis; a fixed one stays as it is. On CUDA the graphs
-                of these sizes are recorded here too.
-        """
-        for batch in batches:
-            size = arguments.integer(batch, "batches", 1, 1 << 16)
-            self.run(zeros(self._inputs, size))
-
     def close(self) -> None:
         """Let go of the module; runs that other threads have begun end as they would."""
-        self._held.close()
+        super().close()
         self._graphs = None
-
-    def __enter__(self) -> Self:
-        """Return the engine itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the engine."""
-        self.close()
 
     def _tensors(self, feeds: Mapping[str, Array], *, on_host: bool) -> list[Any]:
         """Return the feeds as tensors over the same memory, in the network's order."""
@@ -204,8 +163,7 @@ class PyTorch:
         if not out:
             return {}
         if on_host:
-            views = self._results.host_buffers(out)
-            refuse_overlap([tensor.numpy() for tensor in tensors], views)
+            views = self._results.host_buffers(out, [tensor.numpy() for tensor in tensors])
             return {name: self._torch.from_numpy(view) for name, view in views.items()}
         home = home_of(next(iter(out.values())), "out")
         if f"cuda:{home.device_index}" != self._device or home.framework.name != "torch":

@@ -13,8 +13,7 @@ import numpy as np
 
 from pyposefast import arguments
 from pyposefast.arrays import home_of
-from pyposefast.engines.lifetime import Held
-from pyposefast.engines.ports import Ports, refuse_overlap, results_like
+from pyposefast.engines.opened import MOST_BATCH, Opened
 from pyposefast.engines.tensor_rt_gpu import DeviceDied, Gpu
 from pyposefast.engines.tensor_rt_lanes import Lane, LaneKey, Lanes
 from pyposefast.engines.tensor_rt_plan import last_words, ports_of, profiles_of
@@ -22,10 +21,8 @@ from pyposefast.errors import DeviceError, DeviceMismatchError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     import tensorrt
-    from typing_extensions import Self
 
     from pyposefast.arrays import Array, Home
     from pyposefast.engines.ports import Port
@@ -34,20 +31,20 @@ if TYPE_CHECKING:
 __all__ = ["TensorRt"]
 
 _LARGEST_HANDLE = (1 << 64) - 1
-_MOST_BATCH = 1 << 16
 _DEFAULT_STREAMS = (0, 1)  # of CUDA: they wait for all others, and can make no graph
 
 _log = logging.getLogger("pyposefast")
 
 
-class TensorRt:
+class TensorRt(Opened[Lanes]):
     """A plan, ready to run; an ``Engine``.
 
     Threads may share it: each run has an execution context, a stream and buffers to itself, and at
     most ``contexts`` are under way at once. Feeds on the device are used behind what their
     framework's current stream (or ``stream``) was given before, the results are ready behind it,
     and nothing waits. Feeds on the host are copied to the device and the results back, which does
-    wait. Everything stays on the device that it was opened for.
+    wait. Everything stays on the device that it was opened for. An axis of an input that all
+    profiles fix to one size has that size.
     """
 
     def __init__(
@@ -68,10 +65,7 @@ class TensorRt:
         self._death: DeviceDied | None = None
         with gpu.at_work(f"preparing {name}"):
             self._profiles = profiles_of(trt, engine)
-            self._inputs, self._outputs = ports_of(trt, engine, self._profiles)
-        self._feeds, self._results = Ports(self._inputs, "feeds"), Ports(self._outputs, "out")
-
-        inputs, outputs = self._inputs, self._outputs
+            inputs, outputs = ports_of(trt, engine, self._profiles)
         kept = (logger, runtime)  # which have to outlive what they made
 
         def make(key: LaneKey) -> Lane:
@@ -79,29 +73,16 @@ class TensorRt:
             return Lane(gpu, engine, key, inputs, outputs, cuda_graph=graph, last_words=words)
 
         lanes = Lanes(make, contexts)
-        self._lanes = Held(lanes, f"tensor_rt, {name}")
+        super().__init__(
+            lanes,
+            name="tensor_rt",
+            network=name,
+            device=f"cuda:{gpu.index}",
+            inputs=inputs,
+            outputs=outputs,
+        )
         # An engine that nobody closed may go while the device is still at work for it.
         weakref.finalize(self, _finish, lanes, gpu, os.getpid()).atexit = False
-
-    @property
-    def name(self) -> str:
-        """The engine's name, as ``open_engine`` takes it."""
-        return "tensor_rt"
-
-    @property
-    def device(self) -> str:
-        """Where the network runs, as in "cuda:0"."""
-        return f"cuda:{self._gpu.index}"
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """What the network takes; an axis that all profiles fix to one size has that size."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """What the network gives."""
-        return self._outputs
 
     def run(
         self,
@@ -128,7 +109,7 @@ class TensorRt:
             EngineError: TensorRT failed, the engine was closed, or this process is a fork.
             DeviceError: CUDA failed. After that, every call says so.
         """
-        lanes = self._lanes.get()
+        lanes = self._held.get()
         if self._death is not None:
             raise DeviceError(self._death.message, self._death.hint)
         if stream is not None:
@@ -152,7 +133,7 @@ class TensorRt:
         shape is made here too.
         """
         for batch in batches:
-            size = arguments.integer(batch, "batches", 1, _MOST_BATCH)
+            size = arguments.integer(batch, "batches", 1, MOST_BATCH)
             feeds = {}
             for port in self._inputs:
                 usual = self._profiles[0].get(port.name, ((), (), ()))[1] or port.shape
@@ -165,22 +146,9 @@ class TensorRt:
 
     def close(self) -> None:
         """Free what the engine holds; runs that other threads have begun end as they would."""
-        lanes = self._lanes.close()
+        lanes = self._held.close()
         if lanes is not None:
             _finish(lanes, self._gpu, os.getpid())
-
-    def __enter__(self) -> Self:
-        """Return the engine itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the engine."""
-        self.close()
 
     # ---- one run ---------------------------------------------------------------------------------
 
@@ -202,8 +170,7 @@ class TensorRt:
             hint = "leave it out, or put the feeds on the device"
             raise InputError("stream", "none, as the feeds are on the host", str(stream), hint)
         views = self._feeds.host_feeds(feeds)
-        buffers = self._results.host_buffers(out)
-        refuse_overlap(views, buffers)
+        buffers = self._results.host_buffers(out, views)
         names = [port.name for port in self._inputs]
         with lanes.borrow(self._key([view.shape for view in views])) as lane:
             results = {}
@@ -220,8 +187,7 @@ class TensorRt:
                 lane.enqueue(sources, targets, lane.stream.ptr, on_host=True)
             finally:  # the copies must not outlive the arrays, not even when something failed
                 self._gpu.synchronize(lane.stream.ptr)
-        like_feeds = results_like(results, feeds[names[0]])
-        return {name: out.get(name, result) for name, result in like_feeds.items()}
+        return self._results.host_results(results, out, feeds[names[0]])
 
     def _run_on_device(
         self,

@@ -134,6 +134,26 @@ def test_runs_go_on_at_once_and_end_in_order() -> None:
     assert not [thread for thread in threading.enumerate() if "pyposefast-batch" in thread.name]
 
 
+def test_several_items_go_to_an_engine_that_is_opened_for_them_once() -> None:
+    one: Any = Noted()
+    several: Any = Noted(meet=2)
+    opened: list[int] = []
+
+    def open_it() -> Any:
+        opened.append(1)
+        return several
+
+    network = Batched(one, parallel=2, several=open_it)
+    assert network.run({"x": numbers(1)})["y"].ravel().tolist() == [0]
+    assert (one.seen, opened) == ([0], [])
+    assert network.run({"x": numbers(2)})["y"].ravel().tolist() == [0, 2]
+    assert network.run({"x": numbers(4)})["y"].ravel().tolist() == [0, 2, 4, 6]
+    assert (one.seen, opened, sorted(several.seen)) == ([0], [1], [0, 0, 1, 1, 2, 3])
+    network.close()
+    network.close()
+    assert (one.closed, several.closed) == (1, 1)
+
+
 def test_the_first_items_error_is_the_callers() -> None:
     engine: Any = Noted(fails=(2, 3), meet=4)
     with (

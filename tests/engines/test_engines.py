@@ -55,7 +55,7 @@ def test_a_network_for_one_item_takes_any_number(path: Path, name: EngineName, m
         assert network.inputs[0].shape == (1, 3, 16, 12)
 
 
-def test_throughput_runs_as_many_items_at_once_as_there_are_cores(
+def test_as_many_items_run_at_once_as_there_are_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "usable_cores", lambda: 4)
@@ -66,11 +66,12 @@ def test_throughput_runs_as_many_items_at_once_as_there_are_cores(
         with open_engine(path, device="cpu", **settings) as network:
             return network._parallel if isinstance(network, batches.Batched) else None
 
-    assert parallel(fixed) == 1
+    assert parallel(fixed) == 4
+    assert parallel(fixed, threads=4) == 1
     assert parallel(fixed, mode="throughput") == 4
     assert parallel(fixed, mode="throughput", threads=2) == 2
     assert parallel(fixed, mode="throughput", threads=8) == 1
-    assert parallel(free) is None
+    assert parallel(free) == 4
     assert parallel(free, mode="throughput") == 4
     assert parallel(free, mode="throughput", batched=False) is None
 

@@ -47,6 +47,23 @@ def test_a_weight_that_is_listed_as_an_input_is_none(tmp_path: Path) -> None:
     assert onnx_file.read(tiny.save(network, tmp_path / "old.onnx")).inputs == ("x",)
 
 
+def test_a_batch_is_a_first_axis_that_all_call_the_same(tmp_path: Path) -> None:
+    def of(network: Any) -> onnx_file.OnnxFile:
+        return onnx_file.read(tiny.save(network, tmp_path / "net.onnx"))
+
+    assert of(tiny.convolution("n")).is_batch_free
+    assert not of(tiny.convolution(1)).is_batch_free
+    boxes = tiny.convolution("n")
+    boxes.graph.output[1].type.tensor_type.shape.dim[0].dim_param = "m"
+    assert not of(boxes).is_batch_free
+    assert of(boxes).only(["maps"]).is_batch_free
+    assert of(boxes).first_axes == {"image": "n", "maps": "n", "means": "m"}
+    nameless = tiny.convolution("n")
+    nameless.graph.output[0].type.tensor_type.shape.Clear()
+    assert of(nameless).first_axes["maps"] == ""
+    assert not of(nameless).is_batch_free
+
+
 def test_outputs_that_nobody_wants_can_be_left_out(tmp_path: Path) -> None:
     network = tiny.convolution()
     file = onnx_file.read(tiny.save(network, tmp_path / "net.onnx"))

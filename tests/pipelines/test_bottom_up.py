@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from pyposefast.pipelines import BottomUp
 from pyposefast.pipelines.reading import people_reader
 from pyposefast.poses import Poses
 from pyposefast.skeletons import load
+
+if TYPE_CHECKING:
+    from conftest import Device
 
 SKELETON, COCO = load("openpose_coco18"), load("coco17")
 SIZE = (184, 256)  # of the input; maps have an eighth
@@ -61,6 +64,21 @@ def test_people_come_back_to_the_picture(layout: str) -> None:
     poses = pipeline(layout=layout)(np.zeros((*SIZE, 3), np.uint8))
     assert isinstance(poses, Poses)
     assert nearest(poses, JOINTS) < 1.0  # an eighth of a cell
+
+
+def test_pictures_stay_on_their_device_until_there_are_people(device: Device) -> None:
+    options = Input(size=SIZE, fit="stretch")
+    given = {"heatmap_channels": [0, 18], "field_channels": [19, 57]}
+    reading = Reading("part_affinity", {"heatmaps": "output"}, given)
+    engine = FakeEngine(
+        lambda _: {"output": MAPS}, shape=(None, 3, *SIZE), put=device.put, get=device.get
+    )
+    find = BottomUp(Network(engine, options), people_reader(reading, options, SKELETON), SKELETON)
+    poses = find(device.put(np.zeros((*SIZE, 3), np.uint8)))
+    alone = pipeline()(np.zeros((*SIZE, 3), np.uint8))
+    assert isinstance(poses, Poses)
+    assert isinstance(alone, Poses)
+    np.testing.assert_array_equal(poses.xy, alone.xy)
 
 
 def test_a_stretched_picture_is_stretched_back() -> None:

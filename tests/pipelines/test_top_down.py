@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from pyposefast.pipelines import TopDown
 from pyposefast.pipelines.reading import points_reader
 from pyposefast.poses import Boxes, Poses
 from pyposefast.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from conftest import Device
 
 SKELETON = Skeleton("dots", ("red", "green"), ((0, 1),), ((0, 1),), (0.1, 0.1))
 SIZE = (40, 30)
@@ -70,15 +73,15 @@ def test_joints_come_back_to_the_picture() -> None:
     assert engine.batches == [2]  # both people at once
 
 
-def test_pictures_of_several_cameras_are_one_batch_and_keep_their_order() -> None:
+def test_pictures_of_four_cameras_are_one_batch_and_keep_their_order() -> None:
     find, engine = pipeline()
-    moved = [DOTS + np.float32([shift, 0]) for shift in (0, 7, 14)]
+    moved = [DOTS + np.float32([shift, 0]) for shift in (0, 7, 14, 3)]
     pictures = [picture(dots, (90 + 10 * i, 120)) for i, dots in enumerate(moved)]
-    boxes = [BOXES, BOXES[:1] + np.float32([7, 0, 7, 0]), np.zeros((0, 4))]
+    boxes = [BOXES, BOXES[:1] + np.float32([7, 0, 7, 0]), np.zeros((0, 4)), BOXES[1:]]
     found = find(pictures, boxes=boxes)
     assert isinstance(found, list)
-    assert [len(poses) for poses in found] == [2, 1, 0]
-    assert engine.batches == [3]
+    assert [len(poses) for poses in found] == [2, 1, 0, 1]
+    assert engine.batches == [4]
     for image, its_boxes, poses in zip(pictures, boxes, found, strict=True):
         alone = find(image, boxes=its_boxes)
         assert isinstance(alone, Poses)
@@ -95,6 +98,23 @@ def test_a_batch_array_and_bgr_give_the_same() -> None:
     assert isinstance(batch, list)
     for poses in batch:
         np.testing.assert_array_equal(poses.xy, alone.xy)
+
+
+def test_pictures_stay_on_their_device_until_there_are_joints(device: Device) -> None:
+    settings = Input(size=(160, 120), padding=1.25)
+    read = points_reader(Reading("heatmap", {"maps": "output"}, {}), settings, SKELETON)
+
+    def finder(**places: Any) -> TopDown:
+        engine = FakeEngine(maps_of, shape=(None, 3, 160, 120), **places)
+        return TopDown(Network(engine, settings), read, SKELETON)
+
+    there = finder(put=device.put, get=device.get)(device.put(picture()), boxes=BOXES)
+    here = finder()(picture(), boxes=BOXES)
+    assert isinstance(there, Poses)
+    assert isinstance(here, Poses)
+    assert type(there.xy) is np.ndarray
+    np.testing.assert_array_equal(there.xy, here.xy)
+    np.testing.assert_array_equal(there.score, here.score)
 
 
 def test_many_people_go_through_in_bounded_batches() -> None:
