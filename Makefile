@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PYTEST_ARGS ?=
+DEMO_ARGS ?=
 # What AddressSanitizer sees of the Python tests: a run of every op. The thousands of random cases and all thread orders
 # are the business of the native tests, which it makes only twice as slow.
 SANITIZED_TESTS ?= tests/ops -k "emulated and not agree and not ascending and not descending and not wrong"
@@ -45,8 +46,8 @@ help:  ## list the targets
 
 # ---- for everybody ------------------------------------------------------------------------------------------------
 
-demo: $(VENV)/.extra-cpu  ## draw the poses found in a synthetic scene, and time each stage
-	python -m pyposefast demo
+demo: $(VENV)/.extra-cpu  ## draw the poses found in a picture, and time each stage; DEMO_ARGS='--network N --image P'
+	python -m pyposefast demo $(DEMO_ARGS)
 
 test: $(VENV)/.extra-test native  ## run the native tests, then the Python tests on every device there is
 	python -m pytest $(PYTEST_ARGS)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from functools import partial
@@ -54,21 +54,27 @@ def main() -> None:
     """Print the three tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=40, help="frames of each candidate")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
+    options = parser.parse_args()
+    repeats = options.repeats
     beside = Path(__file__).resolve().parents[2] / "shared"
     data = Path(os.environ.get("PYPOSEFAST_SHARED", beside)) / "data"
     if not data.exists():
-        sys.exit(f"no networks to measure on: expected {data}, or PYPOSEFAST_SHARED")
+        print(f"no networks to measure on: expected {data}, or PYPOSEFAST_SHARED")
+        return
     print("  ".join(f"{key}: {value}" for key, value in machine().items()))
-    shares(data, repeats)
+    figures: dict[str, Any] = {"machine": machine(), "share": shares(data, repeats)}
     with tempfile.TemporaryDirectory() as folder:
-        videos(data, Path(folder))
-        race(data, Path(folder), repeats)
+        figures["videos"] = videos(data, Path(folder))
+        figures["race"] = race(data, Path(folder), repeats)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def shares(data: Path, repeats: int) -> None:
+def shares(data: Path, repeats: int) -> dict[str, float]:
     """Measure what part of a frame with five people is not the network, on one thread."""
     scene = synthetic.render_scene(people=5, seed=4)
+    found = {}
     print("\nour share of a frame, five people, 1280 x 720, one thread")
     for name, file, boxes in (
         ("tfpose_mobilenet_v2_small", "tfpose_mobilenet_v2_small_368x432.onnx", None),
@@ -91,15 +97,18 @@ def shares(data: Path, repeats: int) -> None:
             f"  {name:<28} frame {1e3 * frame:8.2f} ms, network {1e3 * network:8.2f} ms, "
             f"ours {100 * share:5.2f} %"
         )
+        found[name] = share
+    return found
 
 
-def videos(data: Path, folder: Path) -> None:
+def videos(data: Path, folder: Path) -> dict[str, float]:
     """Compare videos, from file to Poses, with the bare network on all cores."""
     name = "tfpose_mobilenet_v2_small"
     weights = data / "models" / name / f"{name}_368x432.onnx"
     find, one_by_one = load(name, weights=weights, mode="throughput"), load(name, weights=weights)
     image = synthetic.render_scene(people=5, seed=4).image
     frames = 60
+    found = {}
     for height, width in ((360, 640), (720, 1280)):
         path = folder / f"{height}.mp4"
         picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -125,6 +134,8 @@ def videos(data: Path, folder: Path) -> None:
         print(f"\na video of {width} x {height}, {name}, file to Poses, frames a second")
         print(f"  whole {fps:.1f}; the network alone, two at once {bare:.1f}: {ratio:.3f}")
         print(f"  the network alone, one by one on all cores {bare_one:.1f}: {ratio_one:.3f}")
+        found[f"{width}x{height}"] = ratio
+    return found
 
 
 def run_alone(pipeline: Any, at_once: int, frames: int) -> None:
@@ -142,14 +153,14 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def race(data: Path, folder: Path, repeats: int) -> None:
+def race(data: Path, folder: Path, repeats: int) -> dict[str, float]:
     """Race rtmlib on a frame with eight people: the same detector, the same network."""
     try:
         from rtmlib.tools.object_detection.rtmdet import RTMDet  # noqa: PLC0415
         from rtmlib.tools.pose_estimation.rtmpose import RTMPose  # noqa: PLC0415
     except ImportError:
         print("\nrtmlib is not installed: no race")
-        return
+        return {}
     frame = mosaic(data)
     bgr = np.ascontiguousarray(frame[..., ::-1])
     network, detector = simcc_network(data, folder), data / "models" / DETECTOR
@@ -180,11 +191,13 @@ def race(data: Path, folder: Path, repeats: int) -> None:
     for name, sample in times.items():
         p50, p99 = statistics.median(sample), float(np.quantile(sample, 0.99))
         print(f"  {name:<28} p50 {p50:8.1f} ms, p99 {p99:8.1f} ms, {usual / p50:5.2f} x")
-    streams(frame, network, detector, usual)
+    fps = streams(frame, network, detector, usual)
+    return {name: 1e3 / statistics.median(sample) for name, sample in times.items()} | fps
 
 
-def streams(frame: Any, network: Path, detector: Path, usual_ms: float) -> None:
+def streams(frame: Any, network: Path, detector: Path, usual_ms: float) -> dict[str, float]:
     """Print frames a second of a stream, which works on two frames at once."""
+    found = {}
     for engine in ("onnx_runtime", "openvino"):
         finder = load("rtmdet_nano", weights=detector, mode="throughput", engine=engine)
         manifest = network.with_suffix(".toml")
@@ -198,6 +211,8 @@ def streams(frame: Any, network: Path, detector: Path, usual_ms: float) -> None:
         fps = statistics.median(40 / seconds(run) for _ in range(3))
         name = f"a stream, {engine}"
         print(f"  {name:<28} {fps:8.1f} frames a second, {fps * usual_ms / 1e3:5.2f} x")
+        found[name] = fps
+    return found
 
 
 def mosaic(data: Path) -> Any:

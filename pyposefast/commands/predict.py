@@ -278,9 +278,10 @@ class _Run:
             counts.failures.append(error_of(place, result.error))
         elif result.poses is not None:
             counts.people += len(result.poses)
+            took_ms = run.milliseconds(result.poses)
             if not self._outputs:
                 progress.clear()
-                say(_line(place, result, run.milliseconds(result.poses)))
+                say(_line(place, result, took_ms))
         for output in self._outputs:
             problem = output.add(place, result)
             if problem:

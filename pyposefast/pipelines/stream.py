@@ -150,9 +150,6 @@ class Stream:
         self._close()
 
 
-stream = Stream  # as the verb: stream(pipeline, "video.mp4")
-
-
 class _Core:
     """The threads and what they share, all under one condition."""
 
