@@ -150,9 +150,9 @@ wheel:  ## build a wheel the way pip does for users, and try it in an environmen
 	build/wheel/bin/pip install -qq --config-settings=cmake.define.PYPOSEFAST_CUDA=$(CUDA) .
 	cd build/wheel && bin/python -c '$(SMOKE_TEST)'
 
-SMOKE_TEST = import numpy; from pyposefast import _C, ops; \
+SMOKE_TEST = import numpy; from pyposefast import _C, ops, zoo; \
 	peaks = ops.best_peaks(numpy.ones((1, 1, 8, 8), numpy.float32)); \
-	assert peaks.count[0, 0] == 1; print("imported", _C.__file__)
+	assert peaks.count[0, 0] == 1 and zoo.names(); print("imported", _C.__file__)
 
 # What calls the extension; engines, media and metrics never see a kernel.
 KERNEL_TESTS = tests/ops tests/decoders tests/pipelines tests/test_arrays.py tests/test_demo.py tests/test_doctor.py
