@@ -159,14 +159,14 @@ def test_damaged_frames_are_records_and_not_pictures(tmp_path: Path) -> None:
 def test_damage_within_coded_frames_is_not_painted_over(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mkv", noise=True)
     data = bytearray(path.read_bytes())
-    for part in (3, 5, 6):
+    for part in (3, 4, 5, 6):
         at = len(data) * part // 8
         data[at : at + 40] = bytes(40)
     path.write_bytes(data)
     frames = list(open_source(path, decoder="pyav"))
     assert [frame.index for frame in frames] == list(range(COUNT))
-    # H.264 has no checksums: not every damage shows, and to every version of FFmpeg others do.
-    assert 2 <= sum(frame.error is not None for frame in frames) < COUNT // 2
+    # H.264 has no checksums: not every damage shows, and not the same to every version of FFmpeg.
+    assert 3 <= sum(frame.error is not None for frame in frames) < COUNT // 2
     assert all((frame.image is None) == (frame.error is not None) for frame in frames)
 
 

@@ -201,7 +201,7 @@ class OnnxRuntime(Opened[Any]):
                 binding.bind_output(name, "cpu", 0, buffer.dtype.type, buffer.shape, pointer)
             else:
                 binding.bind_output(name)
-        _run_bound(session, binding)
+        _run_bound(session, binding, buffers)
         results = {}
         if len(buffers) < len(self._names):
             values = zip(self._names, binding.get_outputs(), strict=True)
@@ -237,7 +237,7 @@ class OnnxRuntime(Opened[Any]):
             else:
                 binding.bind_output(name, "cuda", home.device_index)
         _wait_for(home, home.stream if stream is None else stream)
-        _run_bound(session, binding)
+        _run_bound(session, binding, buffers)
         for name, value in zip(self._names, binding.get_outputs(), strict=True):
             if name not in results:
                 results[name] = _copied(_OnDevice(value), home)
@@ -346,11 +346,13 @@ def _port(node: Any, file: OnnxFile) -> Port:
     return Port(node.name, shape, dtype)
 
 
-def _run_bound(session: Any, binding: Any) -> None:
+def _run_bound(session: Any, binding: Any, buffers: Mapping[str, Any]) -> None:
     try:
         session.run_with_iobinding(binding)
     except Exception as error:
-        raise EngineError(f"onnx_runtime: {_sentence(error)}") from error
+        # Not all versions say which buffer it was that a result of free size did not fit.
+        hint = f"the outputs {', '.join(buffers)} have to fit their buffers" if buffers else ""
+        raise EngineError(f"onnx_runtime: {_sentence(error)}", hint) from error
 
 
 def _fixed(shape: tuple[int | None, ...]) -> tuple[int, ...] | None:

@@ -8,7 +8,7 @@ at 101 recalls.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -138,3 +138,20 @@ def mean(values: Floats) -> float:
     """Return the mean of what is defined, and ``UNDEFINED`` of nothing."""
     defined = values[values > UNDEFINED]
     return float(defined.mean()) if defined.size else UNDEFINED
+
+
+def to_dict(measured: Any, names: str) -> dict[str, Any]:
+    """Return plain lists and numbers for JSON: the named figures, and the curves over all areas.
+
+    Args:
+        measured: a ``KeypointAP`` or a ``BoxAP``.
+        names: of its figures.
+    """
+    figures: dict[str, Any] = {name: getattr(measured, name) for name in names.split()}
+    figures["people"] = measured.people
+    figures["curves"] = {
+        "threshold": [round(value, 2) for value in measured.thresholds.tolist()],
+        "recall": [round(value, 2) for value in measured.recalls.tolist()],
+        "precision": measured.precision[0].tolist(),
+    }
+    return figures

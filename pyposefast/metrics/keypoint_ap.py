@@ -63,14 +63,7 @@ class KeypointAP:
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers for JSON: the figures, and the curves over all areas."""
         names = "ap ap50 ap75 ap_medium ap_large ar ar50 ar75 ar_medium ar_large"
-        figures: dict[str, Any] = {name: getattr(self, name) for name in names.split()}
-        figures["people"] = self.people
-        figures["curves"] = {
-            "threshold": [round(value, 2) for value in self.thresholds.tolist()],
-            "recall": [round(value, 2) for value in self.recalls.tolist()],
-            "precision": self.precision[0].tolist(),
-        }
-        return figures
+        return average_precision.to_dict(self, names)
 
 
 def keypoint_ap(

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 from emulated_array import emulated
-from reference.part_affinity.figures import drawn, standing
+from standing_person import COCO, F32, arrays_of, bytes_of, maps_of
 
 from pyposefast import skeletons
 from pyposefast.decoders import PartAffinity, People
 from pyposefast.errors import DeviceError, DeviceMismatchError, InputError, InputTypeError
-
-F32 = np.float32
-COCO = skeletons.load("openpose_coco18")
-PERSON = standing(COCO, 20.3, 8.2, 40.0)
-
-
-def maps_of(height: int = 48, width: int = 40, images: int = 1) -> tuple[Any, Any]:
-    heat, fields = drawn(COCO, PERSON, height, width)
-    return heat.repeat(images, axis=0), fields.repeat(images, axis=0)
-
-
-def arrays_of(people: People) -> list[Any]:
-    return [getattr(people, field.name) for field in dataclasses.fields(people)]
-
-
-def bytes_of(people: People) -> list[bytes]:
-    return [array.tobytes() for array in arrays_of(people)]
-
 
 MANY = tuple(f"joint {k}" for k in range(40))
 CHAIN = tuple(skeletons.Field(k, k + 1, 2 * k, 2 * k + 1) for k in range(39))
