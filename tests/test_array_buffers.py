@@ -24,9 +24,10 @@ ACCEPTED = ["bool", "uint8", "int32", "int64", "float16", "float32", "float64"]
 @pytest.mark.parametrize("dtype", ACCEPTED)
 def test_every_accepted_dtype(dtype: str) -> None:
     host = np.zeros((2, 5), dtype)
-    description = describe(host)
-    assert_describes(description, host)
-    assert (description["device"], description["device_index"]) == ("cpu", 0)
+    for same in (host, memoryview(host)):  # NumPy's own arrays are not read through their buffer
+        description = describe(same)
+        assert_describes(description, host)
+        assert (description["device"], description["device_index"]) == ("cpu", 0)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ def test_every_accepted_dtype(dtype: str) -> None:
 )
 def test_any_strides(view: np.ndarray[Any, Any]) -> None:
     assert_describes(describe(view), view)
+    assert_describes(describe(memoryview(view)), view)
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 4), (3, 0, 4), (3, 4, 0)])

@@ -58,10 +58,10 @@ const char* name_of(DType dtype) { return kElements[static_cast<int>(dtype)].nam
 int64_t size_of(DType dtype) { return kElements[static_cast<int>(dtype)].bytes; }
 
 Array Array::from(py::handle object, std::string argument, std::uintptr_t stream) {
-  Memory memory;
-  memory.device.stream = stream;
-  std::unique_ptr<Owner> owner = import_array(object, argument, memory);
-  return {memory, std::move(owner), std::move(argument)};
+  Array array(std::move(argument));
+  array.memory_.device.stream = stream;
+  array.owner_ = import_array(object, array.argument_, array.memory_);
+  return array;
 }
 
 void Array::require(DType dtype, int rank, const char* axes) const {

@@ -115,8 +115,7 @@ class Array {
   std::string describe() const;    // "float32 [1, 17, 64, 48] on cuda:0"
 
  private:
-  Array(const Memory& memory, std::unique_ptr<Owner> owner, std::string argument)
-      : memory_(memory), owner_(std::move(owner)), argument_(std::move(argument)) {}
+  explicit Array(std::string argument) : argument_(std::move(argument)) {}
 
   template <class T, int Rank>
   View<T, Rank> view() const {

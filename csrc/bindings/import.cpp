@@ -1,5 +1,7 @@
 #include "bindings/import.h"
 
+#include <pybind11/numpy.h>
+
 #include <algorithm>
 #include <cstring>
 #include <iterator>
@@ -152,6 +154,41 @@ std::unique_ptr<Owner> take_buffer(py::handle object, const std::string& argumen
     for (int axis = 0; axis < memory.rank; ++axis) set_byte_stride(memory, axis, buffer.strides[axis], argument);
   }
   return held;
+}
+
+// ---- NumPy ---------------------------------------------------------------------------------------------------------
+
+std::optional<DType> dtype_of_numpy(int type_number) {
+  enum : int { kBool = 0, kUint8 = 2, kInt = 5, kLong = 7, kLongLong = 9, kFloat = 11, kDouble = 12, kHalf = 23 };
+  switch (type_number) {
+    case kBool: return DType::kBool;
+    case kUint8: return DType::kUint8;
+    case kInt: return DType::kInt32;
+    case kLong: return sizeof(long) == 8 ? DType::kInt64 : DType::kInt32;
+    case kLongLong: return DType::kInt64;
+    case kFloat: return DType::kFloat32;
+    case kDouble: return DType::kFloat64;
+    case kHalf: return DType::kFloat16;
+    default: return std::nullopt;
+  }
+}
+
+// Reads NumPy's own arrays where their facts lie: its buffer says the same in ten times the time, which would be most of
+// a small call. Null, with nothing raised, for every other object, and for element types that the buffer has to name.
+std::unique_ptr<Owner> take_ndarray(py::handle object, const std::string& argument, Memory& memory) {
+  const auto& numpy = py::detail::npy_api::get();
+  if (Py_TYPE(object.ptr()) != numpy.PyArray_Type_) return nullptr;
+  const auto* const array = py::detail::array_proxy(object.ptr());
+  const auto* const element = py::detail::array_descriptor_proxy(array->descr);
+  const std::optional<DType> dtype = dtype_of_numpy(element->type_num);
+  if (!dtype || (element->byteorder != '=' && element->byteorder != '|')) return nullptr;
+  memory.data = array->data;
+  memory.dtype = *dtype;
+  memory.read_only = (array->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) == 0;
+  set_rank(memory, array->nd, argument);
+  std::copy_n(array->dimensions, memory.rank, memory.shape);
+  for (int axis = 0; axis < memory.rank; ++axis) set_byte_stride(memory, axis, array->strides[axis], argument);
+  return std::make_unique<ReferenceOwner>(object);
 }
 
 // ---- Torch ---------------------------------------------------------------------------------------------------------
@@ -357,6 +394,7 @@ bool is_unrelated(const py::error_already_set& error) {
 
 std::unique_ptr<Owner> take(py::handle object, const std::string& argument, Memory& memory) {
   static const Name kCudaInterface("__cuda_array_interface__"), kDlpack("__dlpack__");
+  if (std::unique_ptr<Owner> owner = take_ndarray(object, argument, memory)) return owner;
   std::optional<py::error_already_set> refusal;  // of the buffer: a device array may still speak another protocol
   if (PyObject_CheckBuffer(object.ptr()) != 0) {
     if (std::unique_ptr<Owner> owner = take_buffer(object, argument, memory)) return owner;
