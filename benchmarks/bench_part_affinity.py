@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ from measure import Report, Timing, race
 from peers import (
     OURS,
     TRT_POSE,
-    TRT_POSE_CLEARING,
     Decoder,
     add_peer_option,
     decoders,
@@ -44,10 +42,7 @@ def race_over(
     """Mean of the medians, and of the minima, of one race per scene."""
     races = [
         race(
-            {
-                name: partial(decoder.run, each.heat, each.paf)
-                for name, decoder in candidates.items()
-            },
+            {name: decoder.on(each.heat, each.paf) for name, decoder in candidates.items()},
             repeats=repeats,
         )
         for each in scenes
@@ -124,7 +119,7 @@ def main() -> None:
     report = Report("part affinity: one image at a time, one thread", __doc__, parser)
     arguments = report.arguments
     workload = generator()
-    candidates = decoders(arguments.peer, clearing=True)
+    candidates = decoders(arguments.peer, other_ways=True)
     if workload is None or not candidates:
         return
     for size in SIZES:
@@ -133,7 +128,7 @@ def main() -> None:
             facts = {
                 f"{name}: {what}": value
                 for name, decoder in candidates.items()
-                if name != TRT_POSE_CLEARING
+                if name in (OURS, TRT_POSE)
                 for what, value in judged(decoder, scenes).facts().items()
             }
             report.add(

@@ -21,8 +21,9 @@ def main() -> None:
     else:
         decoder = Decoder(trt_pose_parser(Path(arguments.decoder)), lambda people: people)
     heat, paf = (np.load(arguments.maps / f"{name}.npy") for name in ("heat", "paf"))
+    decode = decoder.on(heat, paf)
     for _ in range(arguments.calls):
-        decoder.run(heat, paf)
+        decode()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "TRT_POSE_PARSER"
 OURS, TRT_POSE = "pyposefast", "trt_pose C++ parser"
+OURS_ANEW = "pyposefast, into new arrays"
 TRT_POSE_CLEARING = "trt_pose, clearing as its extension does"
 
 
@@ -26,12 +27,14 @@ TRT_POSE_CLEARING = "trt_pose, clearing as its extension does"
 class Decoder:
     """Maps [K or more, H, W] and fields [2 L, H, W] to people."""
 
-    run: Callable[[Any, Any], Any]  # what is timed
+    # From maps and fields to what is timed: a call that decodes them. Decoders write over the
+    # result of their last call, except where their name says otherwise.
+    on: Callable[[Any, Any], Callable[[], Any]]
     people: Callable[[Any], Any]  # its result as [P, K, 3]: x, y in map pixels, score
 
     def __call__(self, heat: Any, paf: Any) -> Any:
         """People [P, K, 3] of one image."""
-        return self.people(self.run(heat, paf))
+        return self.people(self.on(heat, paf)())
 
 
 @dataclass(frozen=True)
@@ -76,28 +79,35 @@ def add_peer_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peer", type=Path, help=f"trt_pose's parser; else ${VARIABLE} names it")
 
 
-def pyposefast_decoder() -> Decoder:
+def pyposefast_decoder(*, anew: bool = False) -> Decoder:
     """Ours, for OpenPose's COCO network."""
     from pyposefast.decoders import PartAffinity  # noqa: PLC0415
 
     decode = PartAffinity("openpose_coco18")
 
+    def on(heat: Any, paf: Any) -> Callable[[], Any]:
+        heatmaps, fields = heat[None], paf[None]
+        out = None if anew else decode(heatmaps, fields)
+        return lambda: decode(heatmaps, fields, out=out)
+
     def people(result: Any) -> Any:
         joints = np.concatenate([result.xy, result.score[..., None]], axis=-1)
         return joints[0, : int(result.count[0])]
 
-    return Decoder(lambda heat, paf: decode(heat[None], paf[None]), people)
+    return Decoder(on, people)
 
 
-def decoders(peer: Path | None, *, clearing: bool = False) -> dict[str, Decoder]:
+def decoders(peer: Path | None, *, other_ways: bool = False) -> dict[str, Decoder]:
     """All that can be loaded here, for OpenPose's COCO network; what cannot is said.
 
-    With `clearing` the parser takes part a second time as its own project runs it, to be timed: it
-    finds the same.
+    With `other_ways` each takes part a second time, to be timed: ours with new arrays for every
+    result, the parser as its own project runs it. They find the same.
     """
     found = {}
     try:
         found[OURS] = pyposefast_decoder()
+        if other_ways:
+            found[OURS_ANEW] = pyposefast_decoder(anew=True)
     except ImportError as error:
         print(f"skipped: {OURS} ({error})")
     path = trt_pose_path(peer)
@@ -105,7 +115,7 @@ def decoders(peer: Path | None, *, clearing: bool = False) -> dict[str, Decoder]
         print(f"skipped: {TRT_POSE} (neither --peer nor ${VARIABLE} says where it is)")
     else:
         found[TRT_POSE] = Decoder(trt_pose_parser(path), lambda people: people)
-        if clearing:
+        if other_ways:
             found[TRT_POSE_CLEARING] = Decoder(
                 trt_pose_parser(path, clear_scores=True), lambda people: people
             )
@@ -123,12 +133,12 @@ def trt_pose_parser(
     max_peaks: int = 100,
     max_people: int = 100,
     clear_scores: bool = False,
-) -> Callable[[Any, Any], Any]:
-    """trt_pose's C++ parser: float32 maps and fields to people [P, K, 3] in map pixels.
+) -> Callable[[Any, Any], Callable[[], Any]]:
+    """trt_pose's C++ parser on float32 maps and fields: a call returns people [P, K, 3].
 
-    The result is a view of a buffer that the next call fills again, so that a call costs the parser
-    and nothing else. With `clear_scores` it clears its table of scores first, as trt_pose's Torch
-    extension does for every image.
+    They are in map pixels, and a view of a buffer that the next call fills again, so that a call
+    costs the parser and nothing else. With `clear_scores` it clears its table of scores first, as
+    trt_pose's Torch extension does for every image.
     """
     library = ctypes.CDLL(str(path.resolve()))
     library.trt_pose_create.restype = ctypes.c_void_p
@@ -146,7 +156,7 @@ def trt_pose_parser(
     people_at = people.ctypes.data
     parsers: dict[tuple[int, int], int] = {}  # one for each size of maps, kept to the end
 
-    def parse(cmap: Any, paf: Any) -> Any:
+    def on(cmap: Any, paf: Any) -> Callable[[], Any]:
         size = cmap.shape[1:]
         parser = parsers.get(size)
         if parser is None:
@@ -163,17 +173,9 @@ def trt_pose_parser(
                 max_people,
                 topology.ctypes.data_as(ctypes.c_void_p),
             )
-        count = library.trt_pose_parse(
-            parser,
-            cmap.ctypes.data,
-            paf.ctypes.data,
-            threshold,
-            link_threshold,
-            window,
-            samples,
-            clear_scores,
-            people_at,
-        )
-        return people[:count]
+        pointers = parser, cmap.ctypes.data, paf.ctypes.data
+        numbers = threshold, link_threshold, window, samples, clear_scores
+        parse = library.trt_pose_parse
+        return lambda: people[: parse(*pointers, *numbers, people_at)]
 
-    return parse
+    return on

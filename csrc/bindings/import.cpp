@@ -173,8 +173,8 @@ std::optional<DType> dtype_of_numpy(int type_number) {
   }
 }
 
-// Reads NumPy's own arrays where their facts lie: its buffer says the same in ten times the time, which would be most of
-// a small call. Null, with nothing raised, for every other object, and for element types that the buffer has to name.
+// Reads NumPy's own arrays where their facts lie: their buffer says the same several times as slowly, which counts in a
+// small call. Null, with nothing raised, for every other object, and for element types that the buffer has to name.
 std::unique_ptr<Owner> take_ndarray(py::handle object, const std::string& argument, Memory& memory) {
   const auto& numpy = py::detail::npy_api::get();
   if (Py_TYPE(object.ptr()) != numpy.PyArray_Type_) return nullptr;
