@@ -1,8 +1,10 @@
 # The compiled module (csrc/bindings). Contracts are in csrc/ops/ops.h; users call pyposefast.ops.
 from collections.abc import Sequence
-from typing import TypedDict, type_check_only
+from typing import TypedDict, TypeVar, type_check_only
 
 from pyposefast.arrays import Array
+
+_Result = TypeVar("_Result")
 
 MAX_CANDIDATES: int
 MAX_CAPACITY: int
@@ -50,6 +52,9 @@ def build_info() -> BuildInfo: ...
 def cuda_devices() -> CudaDevices: ...
 def instruction_set() -> str: ...
 def instruction_sets() -> list[str]: ...
+def numpy_result(
+    kind: type[_Result], arrays: tuple[tuple[tuple[int, ...], str], ...], /
+) -> _Result: ...
 def describe_array(array: Array, argument: str, stream: int = 0) -> ArrayDescription: ...
 def crop(
     planes: list[Array],
@@ -300,15 +305,14 @@ def decode_part_affinity(
     stream: int,
     /,
 ) -> None: ...
-def decode_part_affinity_packed(
+def decode_part_affinity_anew(
     settings: object,
     heatmaps: Array,
     fields: Array,
     is_nhwc: bool,
-    results: Array,
+    kind: type[_Result],
     capacity: int,
     scratch: Array,
     threads: int,
-    stream: int,
     /,
-) -> None: ...
+) -> _Result: ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -27,6 +27,7 @@ Array: TypeAlias = Any
 
 DType = Literal["uint8", "int32", "float16", "float32", "float64"]
 DeviceKind = Literal["cpu", "cuda"]
+_Result = TypeVar("_Result")
 
 _ACCEPTED = "an array (NumPy, Torch, CuPy, or anything with the buffer protocol or `__dlpack__`)"
 _NUMPY_DTYPES = {name: np.dtype(name) for name in get_args(DType)}
@@ -75,6 +76,17 @@ class Home:
     def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
         """Return a new C-ordered array of any content, at home here."""
         return self.framework.empty(shape, dtype, self.device)
+
+    def result(self, kind: type[_Result], *arrays: tuple[tuple[int, ...], DType]) -> _Result:
+        """Return a result to be written into.
+
+        Args:
+            kind: a frozen dataclass with slots.
+            arrays: shape and dtype of each of its fields.
+        """
+        if self.framework is _NUMPY:
+            return _C.numpy_result(kind, arrays)
+        return kind(*(self.empty(shape, dtype) for shape, dtype in arrays))
 
     def from_host(self, array: npt.NDArray[Any]) -> Array:
         """Return what a small NumPy array holds, at home here."""
@@ -160,8 +172,8 @@ class _ArrayNamespace:
         return np.asarray(array.to_device("cpu"))
 
 
-_TORCH, _CUPY = _Torch(), _CuPy()
-_HOST = Home(_NumPy(), "cpu", 0, 0)
+_NUMPY, _TORCH, _CUPY = _NumPy(), _Torch(), _CuPy()
+_HOST = Home(_NUMPY, "cpu", 0, 0)
 
 
 def home_of(array: Array, argument: str) -> Home:

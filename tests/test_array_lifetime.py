@@ -16,6 +16,7 @@ from dlpack_exporter import Exporter
 from emulated_array import EmulatedArray
 
 from pyposefast.errors import InputError, InputTypeError
+from pyposefast.ops.peaks import BestPeaks, best_peaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,9 @@ REFUSED: dict[str, Callable[[], Any]] = {
 }
 
 
+OF_RESULTS = (BestPeaks, np.dtype(np.float32), np.dtype(np.int32))
+
+
 def _resident_bytes() -> int:
     fields = Path("/proc/self/statm").read_text(encoding="ascii").split()
     return int(fields[1]) * 4096
@@ -69,7 +73,7 @@ def _assert_flat(call: Callable[[object], object], thing: object) -> None:
     for _ in range(CALLS // 5):
         call(thing)
     gc.collect()
-    witnesses = (thing, type(thing), MAPS, InputError, InputTypeError, describe)
+    witnesses = (thing, type(thing), MAPS, InputError, InputTypeError, describe, *OF_RESULTS)
     counts = [sys.getrefcount(witness) for witness in witnesses]
     objects = len(gc.get_objects())
     drifts = []
@@ -93,6 +97,10 @@ def test_accepted_arrays_leave_nothing_behind(make: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED.keys())
 def test_refused_arrays_leave_nothing_behind(make: Callable[[], Any]) -> None:
     _assert_flat(_refuse, make())
+
+
+def test_results_leave_nothing_behind() -> None:
+    _assert_flat(best_peaks, np.ones((1, 2, 3, 4), np.float32))
 
 
 @pytest.mark.parametrize("fields", [{}, {"lanes": 2}, {"major": 9}], ids=str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import FrozenInstanceError, dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any, get_args
 
@@ -49,6 +50,33 @@ def test_numpy_results_are_plain_arrays(dtype: DType) -> None:
     assert (result.shape, result.dtype.name) == ((2, 0, 3), dtype)
     assert result.flags.c_contiguous
     assert result.flags.writeable
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A result of two arrays."""
+
+    first: Any
+    second: Any
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("thing", [MAPS, EmulatedArray(MAPS)], ids=["numpy", "another framework"])
+def test_results_are_made_whole(thing: object, dtype: DType) -> None:
+    home = home_of(thing, "maps")
+    result = home.result(Pair, ((2, 0, 3), dtype), ((5,), "int32"))
+    assert type(result) is Pair
+    for array, shape, name in ((result.first, (2, 0, 3), dtype), (result.second, (5,), "int32")):
+        assert type(array) is type(home.empty((1,), "int32"))
+        assert (shape_of(array, "first"), dtype_of(array, "first")) == (shape, name)
+    with pytest.raises(FrozenInstanceError):
+        result.first = None  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("arrays", [[], [((1,), "int32")] * 3, [((1,), "int32"), ((1,), "int7")]])
+def test_results_have_an_array_for_each_field(arrays: list[Any]) -> None:
+    with pytest.raises(ValueError, match=r"arrays than fields|no element type"):
+        home_of(MAPS, "maps").result(Pair, *arrays)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@
 
 #include "bindings/dlpack.h"
 #include "bindings/elements.h"
+#include "bindings/numpy.h"
 #include "bindings/python.h"
 #include "ops/error.h"
 
@@ -157,21 +158,6 @@ std::unique_ptr<Owner> take_buffer(py::handle object, const std::string& argumen
 }
 
 // ---- NumPy ---------------------------------------------------------------------------------------------------------
-
-std::optional<DType> dtype_of_numpy(int type_number) {
-  enum : int { kBool = 0, kUint8 = 2, kInt = 5, kLong = 7, kLongLong = 9, kFloat = 11, kDouble = 12, kHalf = 23 };
-  switch (type_number) {
-    case kBool: return DType::kBool;
-    case kUint8: return DType::kUint8;
-    case kInt: return DType::kInt32;
-    case kLong: return sizeof(long) == 8 ? DType::kInt64 : DType::kInt32;
-    case kLongLong: return DType::kInt64;
-    case kFloat: return DType::kFloat32;
-    case kDouble: return DType::kFloat64;
-    case kHalf: return DType::kFloat16;
-    default: return std::nullopt;
-  }
-}
 
 // Reads NumPy's own arrays where their facts lie: their buffer says the same several times as slowly, which counts in a
 // small call. Null, with nothing raised, for every other object, and for element types that the buffer has to name.

@@ -71,6 +71,7 @@ PYBIND11_MODULE(PPF_MODULE_NAME, m) {
   register_limbs(m);
   register_part_affinity(m);
   register_peaks(m);
+  register_results(m);
   m.def("build_info", &build_info);
   m.def("cuda_devices", &cuda_devices);
   m.def("instruction_set", [] { return ppf::loops::table().name; });

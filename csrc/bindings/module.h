@@ -11,5 +11,6 @@ void register_grouping(pybind11::module_& module);
 void register_limbs(pybind11::module_& module);
 void register_part_affinity(pybind11::module_& module);
 void register_peaks(pybind11::module_& module);
+void register_results(pybind11::module_& module);
 
 }  // namespace ppf::bindings

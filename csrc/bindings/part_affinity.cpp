@@ -4,6 +4,7 @@
 #include "bindings/array.h"
 #include "bindings/module.h"
 #include "bindings/people.h"
+#include "bindings/results.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -45,62 +46,64 @@ int64_t part_affinity_scratch(const py::object& settings, int64_t n, int64_t k, 
                                     device_named(is_cuda));
 }
 
-// How people lie in one array, for callers that allocate all of a result at once: eight fields, in the order of
-// PeopleLists.
-PeopleLists packed_lists(const Array& memory, int64_t n, int64_t k, int32_t capacity) {
-  const int64_t people = n * capacity;
-  int32_t* at = result<int32_t, 1>(memory, {people * (4 * k + 1) + 4 * n});
-  const auto take = [&](int64_t words) {
-    int32_t* const here = at;
-    at += words;
-    return here;
-  };
-  PeopleLists out;
-  out.xy = reinterpret_cast<float*>(take(people * k * 2));
-  out.score = reinterpret_cast<float*>(take(people * k));
-  out.peak = take(people * k);
-  out.person_score = reinterpret_cast<float*>(take(people));
-  out.count = take(n);
-  out.total = take(n);
-  out.dropped = take(n);
-  out.nonfinite = take(n);
-  out.capacity = capacity;
-  return out;
-}
+// What a call works on, wherever its results go.
+struct Inputs {
+  const ops::PartAffinitySpec& spec;
+  Array maps, fields, work;
+  MapView map_view, field_view;
+  View<int32_t, 1> scratch;
+
+  Inputs(const py::object& settings, const py::object& heatmaps, const py::object& vectors, bool is_nhwc,
+         const py::object& words, std::uintptr_t stream)
+      : spec(unwrap<ops::PartAffinitySpec>(settings)),
+        maps(Array::from(heatmaps, "heatmaps", stream)),
+        fields(Array::from(vectors, "fields", stream)),
+        work(Array::from(words, "scratch", stream)),
+        map_view(bindings::map_view(maps, is_nhwc)),
+        field_view(bindings::map_view(fields, is_nhwc)),
+        scratch(work.out<int32_t, 1>("scratch")) {}
+
+  void decode(const PeopleLists& out, int threads, const Device& device) const {
+    const py::gil_scoped_release nogil;
+    ops::decode_part_affinity(spec, map_view, field_view, out, scratch, threads, device);
+  }
+};
 
 // `results`: what people_arrays returned.
 void decode_part_affinity(const py::object& settings, const py::object& heatmaps, const py::object& fields,
                           bool is_nhwc, const py::object& results, int capacity, const py::object& scratch, int threads,
                           std::uintptr_t stream) {
-  const auto& spec = unwrap<ops::PartAffinitySpec>(settings);
   const auto& people = unwrap<PeopleArrays>(results);
-  const Array maps = Array::from(heatmaps, "heatmaps", stream), vectors = Array::from(fields, "fields", stream),
-              work = Array::from(scratch, "scratch", stream);
+  const Inputs in(settings, heatmaps, fields, is_nhwc, scratch, stream);
   const Device device =
-      common_device({&maps, &vectors, &work, &people.xy, &people.score, &people.peak, &people.person_score,
+      common_device({&in.maps, &in.fields, &in.work, &people.xy, &people.score, &people.peak, &people.person_score,
                      &people.count, &people.total, &people.dropped, &people.nonfinite});
-  const MapView view = map_view(maps, is_nhwc), field_view = map_view(vectors, is_nhwc);
-  const PeopleLists out = people.lists(view.n, spec.limbs.joints, capacity);
-  people.require_no_overlap(maps);
-  people.require_no_overlap(vectors);
-  const View<int32_t, 1> words = work.out<int32_t, 1>("scratch");
-  const py::gil_scoped_release nogil;
-  ops::decode_part_affinity(spec, view, field_view, out, words, threads, device);
+  const PeopleLists out = people.lists(in.map_view.n, in.spec.limbs.joints, capacity);
+  people.require_no_overlap(in.maps);
+  people.require_no_overlap(in.fields);
+  in.decode(out, threads, device);
 }
 
-// The same into one array, see packed_lists.
-void decode_part_affinity_packed(const py::object& settings, const py::object& heatmaps, const py::object& fields,
-                                 bool is_nhwc, const py::object& results, int capacity, const py::object& scratch,
-                                 int threads, std::uintptr_t stream) {
-  const auto& spec = unwrap<ops::PartAffinitySpec>(settings);
-  const Array maps = Array::from(heatmaps, "heatmaps", stream), vectors = Array::from(fields, "fields", stream),
-              memory = Array::from(results, "results", stream), work = Array::from(scratch, "scratch", stream);
-  const Device device = common_device({&maps, &vectors, &work, &memory});
-  const MapView view = map_view(maps, is_nhwc), field_view = map_view(vectors, is_nhwc);
-  const PeopleLists out = packed_lists(memory, view.n, spec.limbs.joints, capacity);
-  const View<int32_t, 1> words = work.out<int32_t, 1>("scratch");
-  const py::gil_scoped_release nogil;
-  ops::decode_part_affinity(spec, view, field_view, out, words, threads, device);
+// The same into new NumPy arrays, for which nothing has to be checked. `kind`: the class of the result.
+py::object decode_part_affinity_anew(const py::object& settings, const py::object& heatmaps, const py::object& fields,
+                                     bool is_nhwc, const py::type& kind, int capacity, const py::object& scratch,
+                                     int threads) {
+  const Inputs in(settings, heatmaps, fields, is_nhwc, scratch, 0);
+  const Device device = common_device({&in.maps, &in.fields, &in.work});
+  const int64_t n = in.map_view.n, k = in.spec.limbs.joints;
+  NumpyResult result(kind);
+  PeopleLists out;
+  out.xy = result.add<float>({n, capacity, k, 2});
+  out.score = result.add<float>({n, capacity, k});
+  out.peak = result.add<int32_t>({n, capacity, k});
+  out.person_score = result.add<float>({n, capacity});
+  out.count = result.add<int32_t>({n});
+  out.total = result.add<int32_t>({n});
+  out.dropped = result.add<int32_t>({n});
+  out.nonfinite = result.add<int32_t>({n});
+  out.capacity = capacity;
+  in.decode(out, threads, device);
+  return result.finish();
 }
 
 }  // namespace
@@ -111,8 +114,8 @@ void register_part_affinity(py::module_& m) {
         "is_cuda"_a, py::pos_only());
   m.def("decode_part_affinity", &decode_part_affinity, "settings"_a, "heatmaps"_a, "fields"_a, "is_nhwc"_a, "results"_a,
         "capacity"_a, "scratch"_a, "threads"_a, "stream"_a, py::pos_only());
-  m.def("decode_part_affinity_packed", &decode_part_affinity_packed, "settings"_a, "heatmaps"_a, "fields"_a,
-        "is_nhwc"_a, "results"_a, "capacity"_a, "scratch"_a, "threads"_a, "stream"_a, py::pos_only());
+  m.def("decode_part_affinity_anew", &decode_part_affinity_anew, "settings"_a, "heatmaps"_a, "fields"_a, "is_nhwc"_a,
+        "kind"_a, "capacity"_a, "scratch"_a, "threads"_a, py::pos_only());
 }
 
 }  // namespace ppf::bindings

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _KEPT_WORKSPACES = 4  # of one thread, for frames whose shapes alternate
 _MOST_SAMPLES = (1 << 31) - 1  # of one map: raster indices are 32 bits wide
-_MOST_WORDS = (1 << 31) - 1  # of the results of one call
-_INT32 = np.dtype(np.int32)
 
 # As published, where that is what a mode follows. trt_pose weighs all pairs of a limb.
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -72,8 +70,7 @@ class _Workspace:
     is_nhwc: bool
     threads: int
     scratch: Array  # int32
-    packed: np.dtype[np.void] | None  # how a NumPy result lies in one piece of memory
-    words: int  # of it, 32 bits each
+    has_numpy: bool  # results are NumPy arrays
     out: People | None = None  # the caller's, of the last call that had any
     out_arrays: object = None  # the same as the extension sees it
 
@@ -203,8 +200,8 @@ class PartAffinity:
                 counts those of the heatmaps; "raise" makes them an error, in the fields too (CPU).
 
         Returns:
-            The people of each image, in map pixels. Arrays of one kind and device with the
-            heatmaps; NumPy arrays are views of one piece of memory. With ``out``, that.
+            The people of each image, in map pixels; arrays of one kind and device with the
+            heatmaps. With ``out``, that.
 
         Raises:
             InputError: an argument has the wrong shape or value.
@@ -224,29 +221,16 @@ class PartAffinity:
             workspace = self._workspace(local, heatmaps, layout, threads)
         if nonfinite != "mask":
             _check_policy(nonfinite, workspace.home)
-        if out is None and workspace.packed is not None:
-            memory = np.empty(workspace.words, _INT32)
-            _C.decode_part_affinity_packed(
+        if out is None and workspace.has_numpy:
+            result = _C.decode_part_affinity_anew(
                 self._settings,
                 heatmaps,
                 fields,
                 workspace.is_nhwc,
-                memory,
+                People,
                 self._people,
                 workspace.scratch,
                 workspace.threads,
-                0,
-            )
-            record = np.ndarray((), workspace.packed, memory)
-            result = People(
-                record["xy"],
-                record["score"],
-                record["peak"],
-                record["person_score"],
-                record["count"],
-                record["total"],
-                record["dropped"],
-                record["nonfinite"],
             )
         else:
             if out is None:
@@ -333,13 +317,9 @@ class PartAffinity:
         if height < 1 or width < 1 or height * width > _MOST_SAMPLES:
             expected = "maps of 1 to 2^31 - 1 samples"
             raise InputError("heatmaps", expected, f"{height} x {width}")
-        words = n * (self._people * (4 * joints + 1) + 4)
-        if words > _MOST_WORDS:
-            expected = f"fewer than {_MOST_WORDS // words * n + 1} images at a time"
-            raise InputError("heatmaps", expected, str(n), "split the batch")
+        arguments.room(4 * n * (self._people * (4 * joints + 1) + 4), "heatmaps")
         is_cuda = home.device_kind == "cuda"
         scratch = _C.part_affinity_scratch(self._settings, n, k, height, width, threads, is_cuda)
-        is_packed = home.framework.name == "numpy"
         return _Workspace(
             home=home,
             shape=shape,
@@ -347,29 +327,12 @@ class PartAffinity:
             is_nhwc=layout == "nhwc",
             threads=threads,
             scratch=home.empty((scratch,), "int32"),
-            packed=_packed(n, self._people, joints) if is_packed else None,
-            words=words,
+            has_numpy=home.framework.name == "numpy",
         )
 
 
 def _make(skeleton: str | Skeleton, settings: dict[str, Any]) -> PartAffinity:
     return PartAffinity(skeleton, **settings)
-
-
-def _packed(n: int, people: int, joints: int) -> np.dtype[np.void]:
-    """The order in which csrc/bindings/part_affinity.cpp packs a result."""
-    return np.dtype(
-        [
-            ("xy", np.float32, (n, people, joints, 2)),
-            ("score", np.float32, (n, people, joints)),
-            ("peak", np.int32, (n, people, joints)),
-            ("person_score", np.float32, (n, people)),
-            ("count", np.int32, (n,)),
-            ("total", np.int32, (n,)),
-            ("dropped", np.int32, (n,)),
-            ("nonfinite", np.int32, (n,)),
-        ]
-    )
 
 
 def _matrix(affine: Any) -> npt.NDArray[np.float64]:

@@ -77,11 +77,8 @@ def assign(
     words = _C.assign_scratch(
         method, n, r, c, threads=settings["threads"], is_cuda=home.device_kind == "cuda"
     )
-    result = Assignment(
-        home.empty((n, r), "int32"),
-        home.empty((n, c), "int32"),
-        home.empty((n,), "float32"),
-        home.empty((n,), "int32"),
+    result = home.result(
+        Assignment, ((n, r), "int32"), ((n, c), "int32"), ((n,), "float32"), ((n,), "int32")
     )
     _C.assign(
         scores,

@@ -130,15 +130,17 @@ def group_settings(
 
 def empty_people(home: Home, n: int, people: int, joints: int) -> People:
     """Return arrays to write people into."""
-    return People(
-        xy=home.empty((n, people, joints, 2), "float32"),
-        score=home.empty((n, people, joints), "float32"),
-        peak=home.empty((n, people, joints), "int32"),
-        person_score=home.empty((n, people), "float32"),
-        count=home.empty((n,), "int32"),
-        total=home.empty((n,), "int32"),
-        dropped=home.empty((n,), "int32"),
-        nonfinite=home.empty((n,), "int32"),
+    joint, person, image = (n, people, joints), (n, people), (n,)
+    return home.result(
+        People,
+        ((*joint, 2), "float32"),
+        (joint, "float32"),
+        (joint, "int32"),
+        (person, "float32"),
+        (image, "int32"),
+        (image, "int32"),
+        (image, "int32"),
+        (image, "int32"),
     )
 
 

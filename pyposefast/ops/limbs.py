@@ -68,10 +68,11 @@ def score_limbs(
     partners = arguments.integer(partners, "partners", 1, _C.MAX_PARTNERS)
     threads = arguments.threads(threads)
     limbs = len(skeleton.fields)
-    partner = home.empty((n, limbs, capacity, partners), "int32")
-    score = home.empty((n, limbs, capacity, partners), "float32")
-    count = home.empty((n, limbs, capacity), "int32")
-    total = home.empty((n, limbs, capacity), "int32")
+    lists = (n, limbs, capacity)
+    pairs = (*lists, partners)
+    result = home.result(
+        Links, (pairs, "int32"), (pairs, "float32"), (lists, "int32"), (lists, "int32")
+    )
     is_cuda = home.device_kind == "cuda"
     words = _C.score_limbs_scratch(capacity, n * limbs, threads, is_cuda)
     _C.score_limbs(
@@ -80,15 +81,15 @@ def score_limbs(
         layout == "nhwc",
         peaks.xy,
         peaks.count,
-        partner,
-        score,
-        count,
-        total,
+        result.partner,
+        result.score,
+        result.count,
+        result.total,
         home.empty((words,), "int32"),
         threads,
         home.stream,
     )
-    return Links(partner, score, count, total)
+    return result
 
 
 def field_skeleton(skeleton: str | Skeleton) -> Skeleton:

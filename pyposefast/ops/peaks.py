@@ -101,10 +101,7 @@ def best_peaks(
     )
     n, k, height, width = _map_shape(maps, is_nhwc)
     arguments.room(20 * n * k, "maps")
-    xy = home.empty((n, k, 2), "float32")
-    score = home.empty((n, k), "float32")
-    count = home.empty((n, k), "int32")
-    masked = home.empty((n, k), "int32")
+    result = _empty_best_peaks(home, n, k)
     scratch = None
     if refine == "second_peak":  # the one rule that wants memory of its own
         on_cuda = home.device_kind == "cuda"
@@ -112,11 +109,21 @@ def best_peaks(
         arguments.room(4 * words, "maps")
         scratch = home.empty((words,), "float32")
     _C.best_peaks(
-        spec, maps, offsets, is_nhwc, xy, score, count, masked, scratch, threads, home.stream
+        spec,
+        maps,
+        offsets,
+        is_nhwc,
+        result.xy,
+        result.score,
+        result.count,
+        result.nonfinite,
+        scratch,
+        threads,
+        home.stream,
     )
     if nonfinite != "mask":
-        _check_finite(masked, "maps", nonfinite, home)
-    return BestPeaks(xy, score, count, masked)
+        _check_finite(result.nonfinite, "maps", nonfinite, home)
+    return result
 
 
 def find_peaks(
@@ -170,28 +177,24 @@ def find_peaks(
     on_cuda = home.device_kind == "cuda"
     words = _C.find_peaks_scratch(n, k, height, width, capacity, threads, on_cuda)
     arguments.room(12 * n * k * (capacity + 1) + 4 * words, "capacity")
-    xy = home.empty((n, k, capacity, 2), "float32")
-    score = home.empty((n, k, capacity), "float32")
-    count = home.empty((n, k), "int32")
-    total = home.empty((n, k), "int32")
-    masked = home.empty((n, k), "int32")
+    result = _empty_peaks(home, n, k, capacity)
     _C.find_peaks(
         spec,
         maps,
         offsets,
         is_nhwc,
-        xy,
-        score,
-        count,
-        total,
-        masked,
+        result.xy,
+        result.score,
+        result.count,
+        result.total,
+        result.nonfinite,
         home.empty((words,), "int32"),
         threads,
         home.stream,
     )
     if nonfinite != "mask":
-        _check_finite(masked, "maps", nonfinite, home)
-    return Peaks(xy, score, count, total, masked)
+        _check_finite(result.nonfinite, "maps", nonfinite, home)
+    return result
 
 
 def published_peaks(
@@ -239,13 +242,7 @@ def published_peaks(
         rule, n, k, height, width, capacity=capacity, threads=threads, is_cuda=is_cuda
     )
     arguments.room(12 * n * k * (capacity + 1) + 4 * words, "capacity")
-    result = Peaks(
-        home.empty((n, k, capacity, 2), "float32"),
-        home.empty((n, k, capacity), "float32"),
-        home.empty((n, k), "int32"),
-        home.empty((n, k), "int32"),
-        home.empty((n, k), "int32"),
-    )
+    result = _empty_peaks(home, n, k, capacity)
     _C.published_peaks(
         maps,
         result.xy,
@@ -302,14 +299,21 @@ def decode_simcc(
         raise InputError("x", "[N, K, bins]", str(list(shape)))
     n, k = shape[:2]
     arguments.room(20 * n * k, "x")
-    xy = home.empty((n, k, 2), "float32")
-    scores = home.empty((n, k), "float32")
-    count = home.empty((n, k), "int32")
-    masked = home.empty((n, k), "int32")
-    _C.decode_simcc(spec, x, y, xy, scores, count, masked, threads, home.stream)
+    result = _empty_best_peaks(home, n, k)
+    _C.decode_simcc(
+        spec,
+        x,
+        y,
+        result.xy,
+        result.score,
+        result.count,
+        result.nonfinite,
+        threads,
+        home.stream,
+    )
     if nonfinite != "mask":
-        _check_finite(masked, "x", nonfinite, home)
-    return BestPeaks(xy, scores, count, masked)
+        _check_finite(result.nonfinite, "x", nonfinite, home)
+    return result
 
 
 def average_flip(
@@ -375,6 +379,25 @@ def _map_shape(maps: Array, is_nhwc: bool) -> tuple[int, int, int, int]:  # noqa
     if height * width > _MOST_SAMPLES:
         raise InputError("maps", "fewer than 2^31 samples in a map", f"{height} x {width}")
     return n, k, height, width
+
+
+def _empty_best_peaks(home: Home, n: int, k: int) -> BestPeaks:
+    maps = (n, k)
+    return home.result(
+        BestPeaks, ((n, k, 2), "float32"), (maps, "float32"), (maps, "int32"), (maps, "int32")
+    )
+
+
+def _empty_peaks(home: Home, n: int, k: int, capacity: int) -> Peaks:
+    lists, maps = (n, k, capacity), (n, k)
+    return home.result(
+        Peaks,
+        ((*lists, 2), "float32"),
+        (lists, "float32"),
+        (maps, "int32"),
+        (maps, "int32"),
+        (maps, "int32"),
+    )
 
 
 @arguments.once
