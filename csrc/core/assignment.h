@@ -29,6 +29,7 @@ enum class AssignMethod : int32_t { kGreedy, kOptimal };
 
 // With so many candidates on a side, places in a problem are 32-bit numbers.
 constexpr int32_t kMaxMatched = 1 << 15;
+constexpr double kOutOfReach = __builtin_huge_val();  // where no column is, or none that is still looked for
 
 struct AssignSpec {
   AssignMethod method = AssignMethod::kOptimal;
@@ -327,8 +328,8 @@ PPF_HD bool match_optimally(const AssignSpec& spec, const Pairs& given, double* 
   int64_t scans = 0;
   for (int32_t source = 0; source < pairs.rows; ++source) {
     for (int32_t column = 0; column < width; ++column) {
-      state.search_price[column] = state.is_scarce[column] != 0 ? -kInfinity : state.column_price[column];
-      state.distance[column] = kInfinity;
+      state.search_price[column] = state.is_scarce[column] != 0 ? -kOutOfReach : state.column_price[column];
+      state.distance[column] = kOutOfReach;
     }
     Sacrifice sacrifice{0.0, -1};
     bool ends_scarce = false;
@@ -339,7 +340,7 @@ PPF_HD bool match_optimally(const AssignSpec& spec, const Pairs& given, double* 
       ++scans;
       relax(state, pairs.columns, row, reach);
       NearestColumn nearest = nearest_column(state, pairs.columns, row_of);
-      if (nearest.distance == kInfinity && !ends_scarce) {
+      if (nearest.distance == kOutOfReach && !ends_scarce) {
         ends_scarce = true;
         for (int32_t column = 0; column < width; ++column) {
           if (state.is_scarce[column] != 0) state.search_price[column] = state.column_price[column];
@@ -362,8 +363,8 @@ PPF_HD bool match_optimally(const AssignSpec& spec, const Pairs& given, double* 
         sink = column;
         break;
       }
-      state.search_price[column] = -kInfinity;
-      state.distance[column] = kInfinity;
+      state.search_price[column] = -kOutOfReach;
+      state.distance[column] = kOutOfReach;
       state.closed[closed] = column;
       state.closed_at[closed] = reach;
       sacrifice.offer(reach - state.row_price[row], closed);
