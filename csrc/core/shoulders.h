@@ -60,17 +60,28 @@ PPF_HD void foretell(const Flanks& flanks, float* blob) {
   blob[4] = right * right * right * left;
 }
 
+// The samples beside a peak.
+struct Beside {
+  float west, east, north, south;
+};
+
 // Beyond the border the blob is taken to go on as on the other side.
+template <class T>
+PPF_HD Beside beside(const Map<T>& map, int32_t y, int32_t x) {
+  const int32_t west = x > 0 ? x - 1 : smaller(x + 1, map.width - 1), east = x + 1 < map.width ? x + 1 : west;
+  const int32_t north = y > 0 ? y - 1 : smaller(y + 1, map.height - 1), south = y + 1 < map.height ? y + 1 : north;
+  return {map.weight(y, west), map.weight(y, east), map.weight(north, x), map.weight(south, x)};
+}
+
 template <class T>
 PPF_HD Blob blob_of(const Map<T>& map, int32_t y, int32_t x) {
   Blob blob;
   blob.x = x;
   blob.y = y;
   blob.peak = map.value(y, x);
-  const int32_t west = x > 0 ? x - 1 : smaller(x + 1, map.width - 1), east = x + 1 < map.width ? x + 1 : west;
-  const int32_t north = y > 0 ? y - 1 : smaller(y + 1, map.height - 1), south = y + 1 < map.height ? y + 1 : north;
-  foretell(flanks_of(map.weight(y, west), blob.peak, map.weight(y, east)), blob.along_x);
-  foretell(flanks_of(map.weight(north, x), blob.peak, map.weight(south, x)), blob.along_y);
+  const Beside samples = beside(map, y, x);
+  foretell(flanks_of(samples.west, blob.peak, samples.east), blob.along_x);
+  foretell(flanks_of(samples.north, blob.peak, samples.south), blob.along_y);
   return blob;
 }
 

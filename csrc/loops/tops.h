@@ -6,60 +6,17 @@
 
 #include "core/peaks.h"
 #include "loops/scan.h"
-#include "loops/strip.h"
+#include "loops/slice.h"
 
 namespace ppf::loops::PPF_ISA {
 namespace {
 
-// The best `capacity` peaks of a map so far. They arrive in raster order and are only put in order when there are too
-// many, or at the end: few peaks are ranked faster than they are inserted.
-struct Shortlist {
-  int32_t* key;
-  int32_t* index;
-  int32_t* spare;  // as many again
-  int32_t capacity;
+// The local maxima of a map, in any order. No two of them touch, which bounds their number.
+struct Tops {
+  int32_t* index;  // y * width + x; written in whole slices
   int32_t count = 0;
-  int32_t total = 0;
-  bool is_ordered = false;
 
-  void offer(int32_t new_key, int32_t new_index) {
-    ++total;
-    if (!is_ordered) {
-      key[count] = new_key;
-      index[count++] = new_index;
-      if (count == capacity) order();
-      return;
-    }
-    if (new_key <= key[count - 1]) return;
-    int32_t at = count - 1;
-    for (; at > 0 && key[at - 1] < new_key; --at) {
-      key[at] = key[at - 1];
-      index[at] = index[at - 1];
-    }
-    key[at] = new_key;
-    index[at] = new_index;
-  }
-
-  // Largest first, equal ones as they came. A peak's rank is the number of those before it: a loop without branches
-  // over all, for each.
-  void order() {
-    if (is_ordered) return;
-    is_ordered = true;
-    for (int32_t i = 0; i < count; ++i) spare[i] = 0;
-    for (int32_t j = 0; j < count; ++j) {
-      const int32_t other = key[j];
-      for (int32_t i = 0; i < j; ++i) spare[i] += other > key[i];
-      for (int32_t i = j + 1; i < count; ++i) spare[i] += other >= key[i];
-    }
-    int32_t* const new_key = spare + capacity;
-    int32_t* const new_index = new_key + capacity;
-    for (int32_t i = 0; i < count; ++i) {
-      new_key[spare[i]] = key[i];
-      new_index[spare[i]] = index[i];
-    }
-    std::memcpy(key, new_key, sizeof(int32_t) * static_cast<size_t>(count));
-    std::memcpy(index, new_index, sizeof(int32_t) * static_cast<size_t>(count));
-  }
+  void add(int32_t new_index) { index[count++] = new_index; }
 };
 
 // Plateaus of one map: which samples have been walked over. Nothing is touched until the first plateau turns up.
@@ -69,19 +26,21 @@ struct Plateaus {
   int64_t words;
   bool is_clean = false;
 
-  // Walks the plateau of (y, x), a span of equal samples of a row at a time: false when it has been walked before or
-  // when it touches something higher.
+  // Walks the plateau of (y, x), a span of equal samples of a row at a time. Returns its first sample in raster order,
+  // or -1 when it has been walked before or touches something higher.
   template <class T>
-  bool is_new_hilltop(const Map<T>& map, int y, int x, int32_t key) {
+  int32_t first_of_hilltop(const Map<T>& map, int y, int x, int32_t key) {
     if (!is_clean) {
       std::memset(walked, 0, sizeof(uint32_t) * static_cast<size_t>(words));
       is_clean = true;
     }
-    if (is_marked(y * map.width + x)) return false;
+    if (is_marked(y * map.width + x)) return -1;
     bool is_hilltop = true;
     int64_t depth = take_span(map, y, x, key, 0);
+    int32_t earliest = INT32_MAX;
     while (depth > 0) {
       const int32_t last = stack[--depth], first = stack[--depth];
+      earliest = smaller(earliest, first);
       const int at_y = first / map.width;
       const int west = larger(first % map.width - 1, 0), east = smaller(last % map.width + 1, map.width - 1);
       is_hilltop = is_hilltop && map.key(at_y, west) <= key && map.key(at_y, east) <= key;
@@ -96,7 +55,7 @@ struct Plateaus {
         }
       }
     }
-    return is_hilltop;
+    return is_hilltop ? earliest : -1;
   }
 
  private:
@@ -117,87 +76,6 @@ struct Plateaus {
 };
 
 template <class T>
-void examine(const Map<T>& map, int y, int x, int32_t key, Shortlist& list, Plateaus& plateaus) {
-  const Neighbourhood around = look_around(map, y, x, key);
-  // A sample with an equal one before it: its plateau was walked from there, or is no hilltop.
-  if (around.has_greater || around.has_earlier_equal) return;
-  if (around.has_equal && !plateaus.is_new_hilltop(map, y, x, key)) return;
-  list.offer(key, y * map.width + x);
-}
-
-template <class T>
-int32_t examine_all(const PeakSpec& spec, const Map<T>& map, Shortlist& list, Plateaus& plateaus) {
-  int32_t nonfinite = 0;
-  for (int y = 0; y < map.height; ++y) {
-    for (int x = 0; x < map.width; ++x) {
-      const int32_t key = map.key(y, x);
-      nonfinite += key == kNever;
-      if (key > spec.threshold_key) examine(map, y, x, key, list, plateaus);
-    }
-  }
-  return nonfinite;
-}
-
-template <class T>
-const typename Raw<T>::Bits* bits_of_row(const Map<T>& map, int y) {
-  return reinterpret_cast<const typename Raw<T>::Bits*>(map.data + y * map.stride_y);
-}
-
-// Whether a row of at least kStrip samples has one above the threshold. The last strip may reach back.
-template <class T>
-bool is_any_above(const Map<T>& map, int y, const Strip& threshold) {
-  const auto* const row = bits_of_row(map, y);
-  uint32_t above = mask_above(load_strip(row + map.width - kStrip), threshold);
-  for (int x = 0; x + kStrip < map.width; x += kStrip) above |= mask_above(load_strip(row + x), threshold);
-  return above != 0;
-}
-
-// The inner columns of an inner row of a finite map, at least kStrip of them. As raw bits, a positive finite sample
-// compares rightly with every finite one.
-template <class T>
-void examine_row(const Map<T>& map, int y, const Strip& threshold, Shortlist& list, Plateaus& plateaus) {
-  const auto *const row = bits_of_row(map, y), *const above = bits_of_row(map, y - 1),
-                    *const below = bits_of_row(map, y + 1);
-  const int end = map.width - 1;
-  for (int next = 1; next < end;) {
-    const int start = smaller(next, end - kStrip);
-    const uint32_t seen = (1u << (next - start)) - 1;
-    const Strip here = load_strip(row + start);
-    const uint32_t high = mask_above(here, threshold) & ~seen;
-    next = start + kStrip;
-    if (high == 0) continue;
-    const auto row_around = [&](const auto* samples) {
-      return larger_of(larger_of(load_strip(samples + start - 1), load_strip(samples + start + 1)),
-                       load_strip(samples + start));
-    };
-    const Strip beside = larger_of(load_strip(row + start - 1), load_strip(row + start + 1));
-    const Strip around = larger_of(larger_of(row_around(above), row_around(below)), beside);
-    const uint32_t alone = mask_above(here, around);
-    // Of a plateau only the first sample is a candidate, as far as its own neighbours can tell.
-    const Strip earlier = larger_of(row_around(above), load_strip(row + start - 1));
-    for (uint32_t left = high & mask_above(here, earlier) & ~mask_above(around, here); left != 0; left &= left - 1) {
-      const int i = lowest_bit(left), x = start + i;
-      const int32_t key = map.key(y, x);
-      if ((alone >> i & 1u) != 0) {
-        list.offer(key, y * map.width + x);
-      } else {
-        examine(map, y, x, key, list, plateaus);
-      }
-    }
-  }
-}
-
-// Samples at the border, whose neighbourhood is smaller.
-template <class T>
-void examine_edge(const PeakSpec& spec, const Map<T>& map, int y, int first, int last, Shortlist& list,
-                  Plateaus& plateaus) {
-  for (int x = first; x < last; ++x) {
-    const int32_t key = map.key(y, x);
-    if (key > spec.threshold_key) examine(map, y, x, key, list, plateaus);
-  }
-}
-
-template <class T>
 typename Raw<T>::Value raw_threshold(const PeakSpec& spec);
 
 template <>
@@ -213,24 +91,200 @@ typename Raw<Half>::Value raw_threshold<Half>(const PeakSpec& spec) {
   return bits;
 }
 
+// Looks for tops in a map of finite samples whose threshold is not negative. There the raw bits of what is above the
+// threshold compare rightly with all others.
+//
+// A part of the map, a few slices wide, is read once to see in which rows each slice has something above the threshold.
+// Through runs of such rows the slice is then moved downwards, so that each row is compared within itself once, for
+// itself and for both rows beside it. Whether a sample is a top costs no branch.
 template <class T>
-int32_t examine_map(const PeakSpec& spec, const Map<T>& map, Shortlist& list, Plateaus& plateaus) {
-  if (map.stride_x != 1 || spec.threshold_key < 0) return examine_all(spec, map, list, plateaus);
-  const Extremes<T> extremes = extremes_of(map);
-  if (!extremes.all_finite()) return examine_all(spec, map, list, plateaus);
-  const typename Raw<T>::Value threshold = raw_threshold<T>(spec);
-  if (extremes.largest <= threshold) return 0;
-  if (map.width < kStrip + 2) return examine_all(spec, map, list, plateaus);
-  const Strip least = strip_of(threshold);
-  for (int y = 0; y < map.height; ++y) {
-    if (!is_any_above(map, y, least)) continue;
-    const bool is_inner = y > 0 && y < map.height - 1;
-    examine_edge(spec, map, y, 0, is_inner ? 1 : map.width, list, plateaus);
-    if (!is_inner) continue;
-    examine_row(map, y, least, list, plateaus);
-    examine_edge(spec, map, y, map.width - 1, map.width, list, plateaus);
+class TopFinder {
+ public:
+  TopFinder(const PeakSpec& spec, const Map<T>& map, Tops& tops)
+      : map_(map), tops_(tops), threshold_(slice_of(raw_threshold<T>(spec))) {}
+
+  static bool can_read(const PeakSpec& spec, const Map<T>& map) {
+    return map.stride_x == 1 && spec.threshold_key >= 0 && map.width >= kSlice;
   }
-  return 0;
+
+  // False when a sample is not finite: what was found then means nothing.
+  bool run() {
+    const int slices = (map_.width + kSlice - 1) / kSlice;
+    for (int y = 0; y < map_.height; y += kRows) {
+      const int rows = smaller(kRows, map_.height - y);
+      for (int slice = 0; slice < slices; slice += kPart) {
+        const int count = smaller(kPart, slices - slice);
+        if (count == 4) search_part<4>(y, rows, slice * kSlice);
+        if (count == 3) search_part<3>(y, rows, slice * kSlice);
+        if (count == 2) search_part<2>(y, rows, slice * kSlice);
+        if (count == 1) search_part<1>(y, rows, slice * kSlice);
+      }
+    }
+    return largest_lane(magnitude_) < Raw<T>::kInfinity;
+  }
+
+  // Whether a top found so far has an equal neighbour.
+  bool has_plateaus() const { return tied_ != 0; }
+
+ private:
+  static constexpr int kPart = 4;   // slices
+  static constexpr int kRows = 64;  // bits of a word
+  static constexpr int32_t kLowest = INT32_MIN;
+  static constexpr int32_t kRawMagnitude = (1 << (8 * sizeof(T) - 1)) - 1u;
+
+  const Map<T>& map_;
+  Tops& tops_;
+  const Slice threshold_;
+  Slice magnitude_ = {};
+  uint32_t tied_ = 0;
+
+  const auto* bits(int y, int x) const {
+    return reinterpret_cast<const typename Raw<T>::Bits*>(map_.data + y * map_.stride_y + x);
+  }
+
+  // The last slice of a row may reach back into the one before it.
+  int start_of(int x) const { return smaller(x, map_.width - kSlice); }
+
+  template <int kCount>
+  void search_part(int first_row, int rows, int first_column) {
+    uint64_t above[kCount] = {};  // of each slice, a bit per row
+    int start[kCount];
+    for (int i = 0; i < kCount; ++i) start[i] = start_of(first_column + i * kSlice);
+    Slice magnitude = magnitude_;
+    for (int row = 0; row < rows; ++row) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kCount; ++i) {
+        const Slice here = load_slice(bits(first_row + row, start[i]));
+        magnitude = larger_slice(magnitude, here & kRawMagnitude);
+        above[i] |= static_cast<uint64_t>(lanes_above(here, threshold_) != 0) << row;
+      }
+    }
+    magnitude_ = magnitude;
+    for (int i = 0; i < kCount; ++i) {
+      if (above[i] != 0) search_slice(first_row, above[i], first_column + i * kSlice);
+    }
+  }
+
+  void search_slice(int first_row, uint64_t above, int column) {
+    const bool is_first = column == 0, is_last = column + kSlice >= map_.width;
+    while (above != 0) {
+      const int first = __builtin_ctzll(above);
+      const uint64_t others = ~(above >> first);
+      const int length = others == 0 ? kRows : __builtin_ctzll(others);
+      const int y = first_row + first;
+      if (is_first && is_last) walk<true, true>(y, length, column);
+      if (is_first && !is_last) walk<true, false>(y, length, column);
+      if (!is_first && is_last) walk<false, true>(y, length, column);
+      if (!is_first && !is_last) walk<false, false>(y, length, column);
+      above &= above + (uint64_t{1} << first);
+    }
+  }
+
+  // A slice of a row, with what is beside each sample.
+  struct Window {
+    Slice here, left, right;
+    Slice largest() const { return larger_slice(larger_slice(left, right), here); }
+  };
+
+  template <bool kIsFirst, bool kIsLast>
+  Window window(int y, int start) const {
+    const auto* const samples = bits(y, start);
+    Window window;
+    window.here = load_slice(samples);
+    if constexpr (kIsFirst) {
+      window.left = moved_up(window.here, kLowest);
+    } else {
+      window.left = load_slice(samples - 1);
+    }
+    if constexpr (kIsLast) {
+      window.right = moved_down(window.here, kLowest);
+    } else {
+      window.right = load_slice(samples + 1);
+    }
+    return window;
+  }
+
+  struct Hit {
+    int32_t index;  // of the first lane
+    uint32_t lanes;
+  };
+
+  template <bool kIsFirst, bool kIsLast>
+  void walk(int y, int length, int column) {
+    const int start = start_of(column);
+    const uint32_t is_new = ~((1u << (column - start)) - 1);
+    Hit hits[kRows];
+    int count = 0;
+    const Slice lowest = slice_of(kLowest);
+    Slice north = y > 0 ? window<kIsFirst, kIsLast>(y - 1, start).largest() : lowest;
+    Window at = window<kIsFirst, kIsLast>(y, start);
+    const int end = y + length;
+    for (; y < end; ++y) {
+      const Window next =
+          y + 1 < map_.height ? window<kIsFirst, kIsLast>(y + 1, start) : Window{lowest, lowest, lowest};
+      const Slice earlier = larger_slice(larger_slice(north, at.left), threshold_);
+      const Slice later = larger_slice(next.largest(), at.right);
+      const uint32_t lanes = lanes_above(at.here, earlier) & ~lanes_above(later, at.here) & is_new;
+      tied_ |= lanes & ~lanes_above(at.here, later);
+      hits[count] = {y * map_.width + start, lanes};
+      count += lanes != 0 ? 1 : 0;
+      north = at.largest();
+      at = next;
+    }
+    for (int i = 0; i < count; ++i) {
+      tops_.count += pick_lanes(lane_numbers() + hits[i].index, hits[i].lanes, tops_.index + tops_.count);
+    }
+  }
+};
+
+// Any map. Returns how many samples are not finite, and whether a top has an equal neighbour.
+template <class T>
+int32_t examine_all(const PeakSpec& spec, const Map<T>& map, Tops& tops, bool& has_plateaus) {
+  int32_t nonfinite = 0;
+  for (int y = 0; y < map.height; ++y) {
+    for (int x = 0; x < map.width; ++x) {
+      const int32_t key = map.key(y, x);
+      nonfinite += key == kNever;
+      if (key <= spec.threshold_key) continue;
+      const Neighbourhood around = look_around(map, y, x, key);
+      if (around.has_greater || around.has_earlier_equal) continue;
+      has_plateaus |= around.has_equal;
+      tops.add(y * map.width + x);
+    }
+  }
+  return nonfinite;
+}
+
+// So far, a top is a sample without a greater neighbour or an earlier equal one: of a plateau, one or several. Leaves
+// one for each plateau that is a hilltop.
+template <class T>
+void resolve_plateaus(const Map<T>& map, Tops& tops, Plateaus& plateaus) {
+  const int32_t count = tops.count;
+  tops.count = 0;
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t index = tops.index[i];
+    const int y = index / map.width, x = index % map.width;
+    const int32_t key = map.key(y, x);
+    const bool is_alone = !look_around(map, y, x, key).has_equal;
+    const int32_t first = is_alone ? index : plateaus.first_of_hilltop(map, y, x, key);
+    if (first >= 0) tops.add(first);
+  }
+}
+
+// Returns how many samples are not finite.
+template <class T>
+int32_t find_tops(const PeakSpec& spec, const Map<T>& map, Tops& tops, Plateaus& plateaus) {
+  int32_t nonfinite = 0;
+  bool has_plateaus = false;
+  TopFinder<T> finder(spec, map, tops);
+  if (TopFinder<T>::can_read(spec, map) && finder.run()) {
+    has_plateaus = finder.has_plateaus();
+  } else {
+    tops.count = 0;
+    nonfinite = examine_all(spec, map, tops, has_plateaus);
+  }
+  if (has_plateaus) resolve_plateaus(map, tops, plateaus);
+  return nonfinite;
 }
 
 }  // namespace

@@ -8,22 +8,26 @@
 
 namespace ppf {
 
-// Tables of peaks are read in whole vectors.
-inline int64_t table_length(int32_t capacity) { return static_cast<int64_t>(capacity) + 16; }
+// Arrays are read and written in whole vectors.
+constexpr int64_t kWholeVectors = 16;
 
-// On the CPU, per thread: a shortlist, a bit per sample, a stack of spans, and a table of peaks.
+// The CPU refines the peaks of several maps together, until there are this many.
+constexpr int64_t kPeaksTogether = 64;
+
+// On the CPU, per thread: lists of the tops of a map, a bit per sample, a stack of spans, and a table of peaks.
 struct FindScratch {
-  int64_t shortlist, bits, stack, table;  // in 32-bit words
+  static constexpr int64_t kLists = 4, kColumns = 14;
+  int64_t list, bits, stack, column;  // in 32-bit words
 
   FindScratch(const MapView& maps, int32_t capacity) {
-    const int64_t samples = static_cast<int64_t>(maps.height) * maps.width;
-    shortlist = 5 * static_cast<int64_t>(capacity);
-    bits = (samples + 31) / 32;
-    stack = samples + maps.height + 2;
-    table = 15 * table_length(capacity);
+    const int64_t height = maps.height, width = maps.width;
+    list = (height + 1) / 2 * ((width + 1) / 2) + kWholeVectors;  // no two tops touch
+    bits = (height * width + 31) / 32;
+    stack = height * width + height + 2;
+    column = capacity + kPeaksTogether + kWholeVectors;
   }
 
-  int64_t words() const { return shortlist + bits + stack + table; }
+  int64_t words() const { return kLists * list + bits + stack + kColumns * column; }
 };
 
 // The same for the published rules: the map with its border continued, what each column of blocks mixes, a byte per

@@ -1,0 +1,93 @@
+// As many 32-bit numbers side by side as a register holds. Compilers take wider vectors apart into single numbers
+// wherever two are compared.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace ppf::loops::PPF_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kSlice = 16;
+#elif defined(__AVX2__)
+constexpr int kSlice = 8;
+#else
+constexpr int kSlice = 4;
+#endif
+constexpr int kWidestSlice = 16;
+
+typedef int32_t Slice __attribute__((vector_size(4 * kSlice)));
+
+template <class Number>
+Slice load_slice(const Number* numbers) {
+  typedef Number Numbers __attribute__((vector_size(sizeof(Number) * kSlice)));
+  Numbers slice;
+  std::memcpy(&slice, numbers, sizeof slice);
+  return __builtin_convertvector(slice, Slice);
+}
+
+inline void store_slice(const Slice& slice, int32_t* to) { std::memcpy(to, &slice, sizeof slice); }
+
+inline Slice slice_of(int32_t value) { return Slice{} + value; }
+
+inline Slice larger_slice(const Slice& a, const Slice& b) { return a > b ? a : b; }
+
+inline Slice lane_numbers() {
+  Slice numbers;
+  for (int i = 0; i < kSlice; ++i) numbers[i] = i;
+  return numbers;
+}
+
+// The numbers one lane further up or down, and `end` in the lane that this leaves.
+inline Slice moved_up(const Slice& slice, int32_t end) {
+  return __builtin_shuffle(slice_of(end), slice,
+                           lane_numbers() + (lane_numbers() > 0 ? slice_of(kSlice - 1) : Slice{}));
+}
+
+inline Slice moved_down(const Slice& slice, int32_t end) {
+  return __builtin_shuffle(slice, slice_of(end), lane_numbers() + 1);
+}
+
+// Bit i: a[i] > b[i].
+inline uint32_t lanes_above(const Slice& a, const Slice& b) {
+#if defined(__AVX512F__)
+  return _mm512_cmpgt_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(b));
+#else
+  const Slice above = a > b;
+#if defined(__AVX2__)
+  return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<const __m256&>(above)));
+#elif defined(__SSE2__)
+  return static_cast<uint32_t>(_mm_movemask_ps(reinterpret_cast<const __m128&>(above)));
+#else
+  const Slice bits = above & (Slice{1, 2, 4, 8});
+  return static_cast<uint32_t>(bits[0] | bits[1] | bits[2] | bits[3]);
+#endif
+#endif
+}
+
+inline int32_t largest_lane(const Slice& slice) {
+  int32_t largest = slice[0];
+  for (int i = 1; i < kSlice; ++i) largest = slice[i] > largest ? slice[i] : largest;
+  return largest;
+}
+
+// Writes the numbers whose bit is set, one after the other, and returns how many. There is room for kSlice.
+inline int32_t pick_lanes(const Slice& numbers, uint32_t lanes, int32_t* to) {
+#if defined(__AVX512F__)
+  _mm512_storeu_si512(
+      to, _mm512_maskz_compress_epi32(static_cast<__mmask16>(lanes), reinterpret_cast<const __m512i&>(numbers)));
+  return __builtin_popcount(lanes);
+#else
+  int32_t count = 0;
+  for (; lanes != 0; lanes &= lanes - 1) to[count++] = numbers[__builtin_ctz(lanes)];
+  return count;
+#endif
+}
+
+}  // namespace
+}  // namespace ppf::loops::PPF_ISA
