@@ -20,17 +20,6 @@ constexpr float kShoulderSigma2 = 0.8464f;  // px^2: no blob is taken for narrow
 constexpr float kLeastRise = 0.1f;          // above the blob of the peak, absolute and as a part of the sample
 constexpr float kLeastRisePart = 0.4f;
 
-// The blob of one peak: its samples at -2 .. 2 along each axis, in parts of the peak's.
-struct Blob {
-  int32_t x, y;  // the peak's sample
-  float peak;
-  float along_x[5], along_y[5];
-
-  PPF_HD float at(int32_t at_y, int32_t at_x) const {
-    return peak * (along_x[at_x - x + kShoulderReach] * along_y[at_y - y + kShoulderReach]);
-  }
-};
-
 // exp(-1 / sigma^2), the product of a Gaussian's two neighbours in parts of its peak, at kShoulderSigma2 and at 4.
 constexpr float kNarrowest = 0.30681f;
 constexpr float kWidest = 0.77880f;
@@ -51,14 +40,23 @@ PPF_HD Flanks flanks_of(float before, float peak, float after) {
   return {b * change, a * change};
 }
 
-PPF_HD void foretell(const Flanks& flanks, float* blob) {
-  const float left = flanks.before, right = flanks.after;
-  blob[0] = left * left * left * right;
-  blob[1] = left;
-  blob[2] = 1.0f;
-  blob[3] = right;
-  blob[4] = right * right * right * left;
+// The sample up to kShoulderReach steps away, in parts of the peak.
+PPF_HD float foretold(const Flanks& flanks, int32_t steps) {
+  const float near = steps < 0 ? flanks.before : flanks.after, far = steps < 0 ? flanks.after : flanks.before;
+  const float beside = steps == 0 ? 1.0f : near;
+  return steps == -2 || steps == 2 ? near * near * near * far : beside;
 }
+
+// The blob of one peak.
+struct Blob {
+  int32_t x, y;  // the peak's sample
+  float peak;
+  Flanks along_x, along_y;
+
+  PPF_HD float at(int32_t at_y, int32_t at_x) const {
+    return peak * (foretold(along_x, at_x - x) * foretold(along_y, at_y - y));
+  }
+};
 
 // The samples beside a peak.
 struct Beside {
@@ -75,14 +73,9 @@ PPF_HD Beside beside(const Map<T>& map, int32_t y, int32_t x) {
 
 template <class T>
 PPF_HD Blob blob_of(const Map<T>& map, int32_t y, int32_t x) {
-  Blob blob;
-  blob.x = x;
-  blob.y = y;
-  blob.peak = map.value(y, x);
+  const float peak = map.value(y, x);
   const Beside samples = beside(map, y, x);
-  foretell(flanks_of(samples.west, blob.peak, samples.east), blob.along_x);
-  foretell(flanks_of(samples.north, blob.peak, samples.south), blob.along_y);
-  return blob;
+  return {x, y, peak, flanks_of(samples.west, peak, samples.east), flanks_of(samples.north, peak, samples.south)};
 }
 
 struct Shoulder {
@@ -100,47 +93,53 @@ PPF_HD bool is_within_reach(int32_t y, int32_t x, const Shoulder& shoulder) {
 
 PPF_HD bool is_rise(float rise, float sample) { return (rise > kLeastRise) & (rise > kLeastRisePart * sample); }
 
+// Tops are peaks of their own. Beyond the border the outermost samples are looked at again, which changes nothing.
 template <class T>
-PPF_HD void compare_shoulder(const PeakSpec& spec, const Map<T>& map, const Blob& blob, int32_t y, int32_t x,
-                             Shoulder& best) {
-  const float sample = map.value(y, x), rise = sample - blob.at(y, x);
-  if (!(rise > best.rise) || !is_rise(rise, sample)) return;
+PPF_HD bool is_on_slope(const PeakSpec& spec, const Map<T>& map, int32_t y, int32_t x) {
   const int32_t key = map.key(y, x);
-  if (key > spec.threshold_key && look_around(map, y, x, key).has_greater) best = {y, x, rise};
+  int32_t greatest = key;
+  for (int32_t dy = -1; dy <= 1; ++dy) {
+    for (int32_t dx = -1; dx <= 1; ++dx) {
+      greatest = larger(greatest, map.key(clamp_to(y + dy, 0, map.height - 1), clamp_to(x + dx, 0, map.width - 1)));
+    }
+  }
+  return (key > spec.threshold_key) & (greatest > key);
 }
 
-// Where the map rises most above the blob of a peak, ties in raster order; tops are peaks of their own.
+// Where the map rises most above the blob of a peak, ties in raster order.
 template <class T>
 PPF_HD Shoulder steepest_shoulder(const PeakSpec& spec, const Map<T>& map, const Blob& blob) {
   Shoulder best{-1, -1, 0.0f};
   for (int32_t y = blob.y - kShoulderReach; y <= blob.y + kShoulderReach; ++y) {
     for (int32_t x = blob.x - kShoulderReach; x <= blob.x + kShoulderReach; ++x) {
-      if (map.contains(y, x)) compare_shoulder(spec, map, blob, y, x, best);
+      if (!map.contains(y, x)) continue;
+      const float sample = map.value(y, x), rise = sample - blob.at(y, x);
+      if (rise > best.rise && is_rise(rise, sample) && is_on_slope(spec, map, y, x)) best = {y, x, rise};
     }
   }
   return best;
 }
 
-// Along one axis, from the shoulder's sample: (before the vertex) the slope of a Gaussian of known width.
-PPF_HD float shoulder_step(float sample, float outside) {
-  if (!(sample > 0.0f) || !(outside > 0.0f) || !is_finite(sample) || !is_finite(outside)) return 0.0f;
-  const float step = 0.5f + kShoulderSigma2 * (log_of(outside) - log_of(sample));
-  return step < -0.75f ? -0.75f : (step > 0.75f ? 0.75f : step);
-}
+PPF_HD bool has_log(float sample) { return (sample > 0.0f) & is_finite(sample); }
 
-// `peak`: the refined place of the peak that the shoulder leans on.
+// `peak`: the refined place of the peak that the shoulder leans on. Along each axis, the slope of a Gaussian of known
+// width says how far the vertex is from the shoulder's sample.
 template <class T>
 PPF_HD Place shoulder_place(const Map<T>& map, const Shoulder& shoulder, Place peak) {
-  Place at{static_cast<float>(shoulder.x), static_cast<float>(shoulder.y)};
-  const float sample = map.value(shoulder.y, shoulder.x);
-  const int32_t away_x = at.x > peak.x ? 1 : -1, away_y = at.y > peak.y ? 1 : -1;
-  if (map.contains(shoulder.y, shoulder.x + away_x)) {
-    at.x += static_cast<float>(away_x) * shoulder_step(sample, map.value(shoulder.y, shoulder.x + away_x));
+  const int32_t y = shoulder.y, x = shoulder.x;
+  const int32_t away_x = static_cast<float>(x) > peak.x ? 1 : -1, away_y = static_cast<float>(y) > peak.y ? 1 : -1;
+  // The shoulder's sample and the next ones away from the peak along x and y.
+  const float samples[3] = {map.value(y, x), map.contains(y, x + away_x) ? map.value(y, x + away_x) : 0.0f,
+                            map.contains(y + away_y, x) ? map.value(y + away_y, x) : 0.0f};
+  float steps[3];
+  for (int i = 0; i < 3; ++i) steps[i] = log_of(has_log(samples[i]) ? samples[i] : 1.0f);
+  for (int i = 2; i >= 0; --i) {
+    const float step = 0.5f + kShoulderSigma2 * (steps[i] - steps[0]);
+    const float within = step < -0.75f ? -0.75f : (step > 0.75f ? 0.75f : step);
+    steps[i] = has_log(samples[i]) & has_log(samples[0]) ? within : 0.0f;
   }
-  if (map.contains(shoulder.y + away_y, shoulder.x)) {
-    at.y += static_cast<float>(away_y) * shoulder_step(sample, map.value(shoulder.y + away_y, shoulder.x));
-  }
-  return at;
+  return {static_cast<float>(x) + static_cast<float>(away_x) * steps[1],
+          static_cast<float>(y) + static_cast<float>(away_y) * steps[2]};
 }
 
 }  // namespace ppf

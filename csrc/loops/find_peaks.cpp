@@ -37,7 +37,7 @@ class PeakFinder {
         end_[count_++] = table_.count;
       }
       refine();
-      if (spec_.shoulders) shape_blobs(table_);
+      if (spec_.shoulders) shape_blobs(table_, maps_.height, maps_.width);
       for (int32_t i = 0; i < count_; ++i) write(i);
     }
   }
@@ -57,14 +57,15 @@ class PeakFinder {
   int32_t end_[kMapsTogether];  // of the peaks of each
 
   int32_t* list(int which) const { return reinterpret_cast<int32_t*>(scratch_) + which * parts_.list; }
+  uint32_t* bits() const { return scratch_ + FindScratch::kLists * parts_.list; }
+  int32_t* stack() const { return reinterpret_cast<int32_t*>(bits() + parts_.bits); }
   int32_t start(int32_t i) const { return i > 0 ? end_[i - 1] : 0; }
   Map<T> map(int64_t index) const { return map_at<T>(maps_, index, spec_.logits); }
 
   // Appends the peaks of a map to the table, best first.
   void find(int64_t index) {
     const Map<T> map = this->map(index);
-    uint32_t* const walked = scratch_ + FindScratch::kLists * parts_.list;
-    Plateaus plateaus{walked, reinterpret_cast<int32_t*>(walked + parts_.bits), parts_.bits};
+    Plateaus plateaus{bits(), stack(), parts_.bits};
     Tops tops{list(0)};
     out_.nonfinite[index] = find_tops(spec_, map, tops, plateaus);
     out_.total[index] = tops.count;
@@ -123,8 +124,10 @@ class PeakFinder {
     }
     for (int32_t m = 0; m < peaks; ++m) score[m] = table_.score[first + m];
     const Map<T> map = this->map(index);
-    const int32_t shoulders =
-        spec_.shoulders ? ShoulderFinder<T>(spec_, map, table_, first, end_[i]).append(xy, score, capacity) : 0;
+    int32_t shoulders = 0;
+    if (spec_.shoulders && peaks > 0) {
+      shoulders = ShoulderFinder<T>(spec_, map, table_, first, end_[i], bits(), stack()).append(xy, score, capacity);
+    }
     out_.total[index] += shoulders;
     const int32_t count = out_.count[index] = smaller(peaks + shoulders, capacity);
     if (!spec_.clears_rest) return;

@@ -15,8 +15,9 @@ struct PeakTable {
   float* score;
   float *west, *east, *north, *south;  // the samples beside them
   float *place_y, *place_x;
-  Flanks *flanks_x, *flanks_y;  // of their blobs
-  int32_t* shoulder;            // samples: those of one map, however many there are
+  Flanks *flanks_x, *flanks_y;   // of their blobs
+  uint32_t* inside;             // which samples around them are in the map
+  int32_t *shoulder, *leans_on;  // those of one map: their samples and their peaks
   int32_t count = 0;
 
   PeakTable(uint32_t* scratch, int64_t column) {
@@ -26,8 +27,9 @@ struct PeakTable {
     west = floats(3), east = floats(4), north = floats(5), south = floats(6);
     place_y = floats(7), place_x = floats(8);
     flanks_x = reinterpret_cast<Flanks*>(floats(9)), flanks_y = reinterpret_cast<Flanks*>(floats(11));
-    shoulder = integers(13);
-    static_assert(FindScratch::kColumns == 14, "one for each of these words");
+    shoulder = integers(13), leans_on = integers(14);
+    inside = scratch + 15 * column;
+    static_assert(FindScratch::kColumns == 16, "one for each of these words");
   }
 
   template <class T>
@@ -42,15 +44,7 @@ struct PeakTable {
     south[m] = samples.south;
   }
 
-  Blob blob(int32_t m) const {
-    Blob blob;
-    blob.x = x[m];
-    blob.y = y[m];
-    blob.peak = score[m];
-    foretell(flanks_x[m], blob.along_x);
-    foretell(flanks_y[m], blob.along_y);
-    return blob;
-  }
+  Blob blob(int32_t m) const { return {x[m], y[m], score[m], flanks_x[m], flanks_y[m]}; }
 };
 
 }  // namespace

@@ -10,128 +10,161 @@
 namespace ppf::loops::PPF_ISA {
 namespace {
 
-// Of the rows around a peak, eight samples are looked at together; the five of the blob are among them.
-constexpr int kWindow = 8, kWindowRows = 2 * kShoulderReach + 1;
+// The samples within reach of one, row by row.
+struct Block {
+  static constexpr int kSide = 2 * kShoulderReach + 1, kSamples = kSide * kSide;
+  static constexpr uint32_t kRow = (1u << kSide) - 1, kAll = (1u << kSamples) - 1;
+  static constexpr uint32_t kFirstColumn = 0x108421;
 
-// Where a window begins: at the border it reaches further to the other side.
-int window_start(const Map<float>& map, int32_t x) { return clamp_to(x - kShoulderReach, 0, map.width - kWindow); }
+  static int32_t y(int32_t middle, int sample) { return middle - kShoulderReach + sample / kSide; }
+  static int32_t x(int32_t middle, int sample) { return middle - kShoulderReach + sample % kSide; }
 
-// A bit for each sample of the window of peak m, row by row: it is one of the blob's, and rises above it.
-uint64_t rises_of(const Map<float>& map, const PeakTable& table, int32_t m) {
-  const int32_t x = table.x[m], y = table.y[m], start = window_start(map, x);
-  const int32_t first = x - kShoulderReach - start, top = y - kShoulderReach;  // what the blob foretells first
-  const float peak = table.score[m];
-  const float* row[kWindowRows];
-  for (int i = 0; i < kWindowRows; ++i) {
-    row[i] = map.data + clamp_to(top + i, 0, map.height - 1) * map.stride_y + start;
+  // A bit for each of them that is in the map.
+  static uint32_t inside(int32_t height, int32_t width, int32_t y, int32_t x) {
+    const int32_t above = larger(kShoulderReach - y, 0), below = larger(y + kShoulderReach + 1 - height, 0);
+    const int32_t before = larger(kShoulderReach - x, 0), after = larger(x + kShoulderReach + 1 - width, 0);
+    const uint32_t rows = kAll << (kSide * above) & kAll >> (kSide * below);
+    const uint32_t columns = kRow << before & kRow >> after;
+    return rows & columns * kFirstColumn;
   }
-  uint64_t rises = 0;
+};
+
+// Which samples of a map are peaks of the table, and which ones.
+class Marks {
+ public:
+  static int64_t words(int64_t height, int64_t width) { return (height + 2 * kShoulderReach) * row_words(width); }
+
+  // `entry`: a word for each sample.
+  Marks(uint32_t* bits, int32_t* entry, int32_t height, int32_t width)
+      : bits_(bits), entry_(entry), row_words_(static_cast<int32_t>(row_words(width))), width_(width) {
+    std::memset(bits, 0, sizeof(uint32_t) * static_cast<size_t>(words(height, width)));
+  }
+
+  void set(int32_t y, int32_t x, int32_t entry) {
+    const int32_t column = x + kShoulderReach;
+    bits_[(y + kShoulderReach) * row_words_ + (column >> 5)] |= 1u << (column & 31);
+    entry_[y * width_ + x] = entry;
+  }
+
+  int32_t entry(int32_t y, int32_t x) const { return entry_[y * width_ + x]; }
+
+  // A bit for each sample of the block around one.
+  uint32_t around(int32_t y, int32_t x) const {
+    const uint32_t* const row = bits_ + y * row_words_ + (x >> 5);
+    uint32_t marks = 0;
+    for (int i = 0; i < Block::kSide; ++i) {
+      uint64_t word;
+      std::memcpy(&word, row + i * row_words_, sizeof word);
+      marks |= (static_cast<uint32_t>(word >> (x & 31)) & Block::kRow) << (Block::kSide * i);
+    }
+    return marks;
+  }
+
+ private:
+  uint32_t* const bits_;  // with a border as wide as the reach
+  int32_t* const entry_;
+  const int32_t row_words_, width_;
+
+  // One more than there are bits for, since two are read at once.
+  static int64_t row_words(int64_t width) { return (width + 2 * kShoulderReach + 31) / 32 + 1; }
+};
+
+// The sample of a block that rises most above the blob in its middle.
+struct Rise {
+  int32_t height;  // bits, which sort as positive floats do; 0: nothing rises
+  int sample;
+};
+
+// Of the `wanted` samples around peak m. Without branches, since nobody can foretell where something rises.
+Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uint32_t wanted) {
+  const int64_t stride = map.stride_y;
+  const float* const samples = map.data + (table.y[m] - kShoulderReach) * stride + table.x[m] - kShoulderReach;
 #if defined(__AVX512F__)
-  // Both axes side by side: those of the blob's samples at -2 .. 2 in lanes 0 .. 4 and 8 .. 12. The first is
-  // before * before * before * after, the second before, the third 1.
+  // Both axes side by side: what is foretold at -2 .. 2 in lanes 0 .. 4 and 8 .. 12. The first is
+  // near * near * near * far, the second near, the third 1.
   __m128 flanks = _mm_loadl_pi(_mm_setzero_ps(), reinterpret_cast<const __m64*>(table.flanks_x + m));
   flanks = _mm_loadh_pi(flanks, reinterpret_cast<const __m64*>(table.flanks_y + m));
   const __m512 four = _mm512_broadcast_f32x4(flanks), one = _mm512_set1_ps(1.0f);
-  const __m512 near =
-      _mm512_mask_permutexvar_ps(one, 0x1b1b, _mm512_setr_epi32(0, 0, 0, 1, 1, 0, 0, 0, 2, 2, 0, 3, 3, 0, 0, 0), four);
-  const __m512 far = _mm512_mask_mov_ps(one, 0x1111, near);
-  const __m512 across =
-      _mm512_mask_permutexvar_ps(one, 0x1111, _mm512_setr_epi32(1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0), four);
-  const __m512 along = _mm512_mul_ps(_mm512_mul_ps(_mm512_mul_ps(near, far), far), across);
-  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7);
-  const __m512 along_x = _mm512_permutexvar_ps(_mm512_sub_epi32(lanes, _mm512_set1_epi32(first)), along);
-  for (int i = 0; i < kWindowRows; i += 2) {
-    const int next = i + 1 < kWindowRows ? i + 1 : i;
-    const __m512 samples =
-        _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(row[i])), _mm256_loadu_ps(row[next]), 1);
-    const __m512i rows = _mm512_inserti32x8(_mm512_set1_epi32(8 + i), _mm256_set1_epi32(8 + next), 1);
-    const __m512 along_y = _mm512_permutexvar_ps(rows, along);
-    const __m512 blob = _mm512_mul_ps(_mm512_set1_ps(peak), _mm512_mul_ps(along_x, along_y));
-    const __m512 rise = _mm512_sub_ps(samples, blob);
-    const __mmask16 is_high = _mm512_cmp_ps_mask(rise, _mm512_set1_ps(kLeastRise), _CMP_GT_OQ);
-    const __m512 least = _mm512_mul_ps(_mm512_set1_ps(kLeastRisePart), samples);
-    rises |= uint64_t{_mm512_mask_cmp_ps_mask(is_high, rise, least, _CMP_GT_OQ)} << (kWindow * i);
-  }
+  const __m512 near = _mm512_mask_permutexvar_ps(
+      one, 0x1b1b, _mm512_setr_epi32(0, 0, 0, 1, 1, 0, 0, 0, 2, 2, 0, 3, 3, 0, 0, 0), four);
+  const __m512 again = _mm512_mask_mov_ps(one, 0x1111, near);
+  const __m512 far = _mm512_mask_permutexvar_ps(
+      one, 0x1111, _mm512_setr_epi32(1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0), four);
+  const __m512 along = _mm512_mul_ps(_mm512_mul_ps(_mm512_mul_ps(near, again), again), far);
+  const __m512 along_x =
+      _mm512_permutexvar_ps(_mm512_setr_epi32(0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0), along);
+  const __m512 upper_y =
+      _mm512_permutexvar_ps(_mm512_setr_epi32(8, 8, 8, 8, 8, 9, 9, 9, 9, 9, 10, 10, 10, 10, 10, 0), along);
+  const __m512 lower_y =
+      _mm512_permutexvar_ps(_mm512_setr_epi32(11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 0, 0, 0, 0, 0, 0), along);
+  const __m512 peak = _mm512_set1_ps(table.score[m]);
+  const auto rises_of = [&](__m512 values, __m512 along_y, __mmask16 mask) {
+    const __m512 rise = _mm512_sub_ps(values, _mm512_mul_ps(peak, _mm512_mul_ps(along_x, along_y)));
+    mask = _mm512_mask_cmp_ps_mask(mask, rise, _mm512_set1_ps(kLeastRise), _CMP_GT_OQ);
+    mask = _mm512_mask_cmp_ps_mask(mask, rise, _mm512_mul_ps(_mm512_set1_ps(kLeastRisePart), values), _CMP_GT_OQ);
+    return _mm512_maskz_mov_epi32(mask, _mm512_castps_si512(rise));
+  };
+  // Three rows and two. What a mask leaves out is not read, so that it may lie outside the map.
+  const auto upper_mask = static_cast<__mmask16>(wanted & 0x7fff), lower_mask = static_cast<__mmask16>(wanted >> 15);
+  __m512 upper = _mm512_maskz_loadu_ps(upper_mask & 0x1f, samples);
+  upper = _mm512_mask_loadu_ps(upper, upper_mask & 0x3e0, samples + stride - 5);
+  upper = _mm512_mask_loadu_ps(upper, upper_mask & 0x7c00, samples + 2 * stride - 10);
+  __m512 lower = _mm512_maskz_loadu_ps(lower_mask & 0x1f, samples + 3 * stride);
+  lower = _mm512_mask_loadu_ps(lower, lower_mask & 0x3e0, samples + 4 * stride - 5);
+  const __m512i upper_rises = rises_of(upper, upper_y, upper_mask), lower_rises = rises_of(lower, lower_y, lower_mask);
+  const int32_t height = _mm512_reduce_max_epi32(_mm512_max_epi32(upper_rises, lower_rises));
+  const __m512i highest = _mm512_set1_epi32(height);
+  const uint32_t at = _mm512_cmpeq_epi32_mask(upper_rises, highest) |
+                      static_cast<uint32_t>(_mm512_cmpeq_epi32_mask(lower_rises, highest)) << 15;
+  return {height, lowest_bit(at)};
 #else
-  Blob blob = table.blob(m);
-  float along_x[kWindow] = {};
-  for (int i = 0; i < 5; ++i) {
-    if (first + i >= 0 && first + i < kWindow) along_x[first + i] = blob.along_x[i];
-  }
-  for (int i = 0; i < kWindowRows; ++i) {
-    const float along_y = blob.along_y[i];
-    uint8_t is_rising[kWindow];
-    for (int lane = 0; lane < kWindow; ++lane) {
-      const float sample = row[i][lane];
-      is_rising[lane] = static_cast<uint8_t>(is_rise(sample - peak * (along_x[lane] * along_y), sample));
+  constexpr int kSide = Block::kSide;
+  float values[Block::kSamples] = {}, blob[Block::kSamples];
+  if (Block::inside(map.height, map.width, table.y[m], table.x[m]) == Block::kAll) {
+    for (int row = 0; row < kSide; ++row) std::memcpy(values + kSide * row, samples + row * stride, sizeof(float) * kSide);
+  } else {
+    for (uint32_t left = wanted; left != 0; left &= left - 1) {
+      const int i = lowest_bit(left);
+      values[i] = samples[i / kSide * stride + i % kSide];
     }
-    uint64_t eight;
-    std::memcpy(&eight, is_rising, sizeof eight);
-    rises |= (eight * 0x0102040810204080u >> 56) << (kWindow * i);  // one bit of each byte
   }
+  for (int i = 0; i < Block::kSamples; ++i) {
+    blob[i] = table.score[m] * (foretold(table.flanks_x[m], i % kSide - kShoulderReach) *
+                                foretold(table.flanks_y[m], i / kSide - kShoulderReach));
+  }
+  int32_t rises[Block::kSamples];
+  int32_t height = 0;
+  for (int i = 0; i < Block::kSamples; ++i) {
+    const float rise = values[i] - blob[i];
+    rises[i] = ((wanted >> i & 1u) != 0) & is_rise(rise, values[i]) ? bits_of(rise) : 0;
+    height = larger(height, rises[i]);
+  }
+  uint32_t at = 0;
+  for (int i = 0; i < Block::kSamples; ++i) at |= static_cast<uint32_t>(rises[i] == height) << i;
+  return {height, lowest_bit(at)};
 #endif
-  const uint64_t columns = (first < 0 ? 0x1fu >> -first : 0x1fu << first) & 0xffu;
-  const int above = larger(-top, 0), below = larger(top + kWindowRows - map.height, 0);
-  const uint64_t rows = (0xffffffffffu << (kWindow * above)) & (0xffffffffffu >> (kWindow * below));
-  return rises & rows & (columns * 0x0101010101u);
 }
 
-// As steepest_shoulder(). Of what rises, the steepest is looked at first, since that is nearly always it.
-Shoulder steepest_of(const PeakSpec& spec, const Map<float>& map, const Blob& blob, uint64_t rises) {
-  Shoulder high[kWindowRows * kWindow];
-  const int32_t start = window_start(map, blob.x);
-  int32_t count = 0;
-  for (; rises != 0; rises &= rises - 1) {
-    const int bit = __builtin_ctzll(rises);
-    const int32_t y = blob.y - kShoulderReach + bit / kWindow, x = start + bit % kWindow;
-    high[count++] = {y, x, map.value(y, x) - blob.at(y, x)};
-  }
-  while (count > 0) {
-    int32_t steepest = 0;
-    for (int32_t i = 1; i < count; ++i) steepest = high[i].rise > high[steepest].rise ? i : steepest;
-    Shoulder best{-1, -1, 0.0f};
-    compare_shoulder(spec, map, blob, high[steepest].y, high[steepest].x, best);
-    if (best.x >= 0) return best;
-    for (int32_t i = steepest + 1; i < count; ++i) high[i - 1] = high[i];
-    --count;
-  }
-  return {-1, -1, 0.0f};
-}
-
-template <class T>
-Shoulder find_shoulder(const PeakSpec& spec, const Map<T>& map, const PeakTable& table, int32_t m) {
-  return steepest_shoulder(spec, map, table.blob(m));
-}
-
-// Beside most peaks nothing rises at all.
-template <>
-Shoulder find_shoulder<float>(const PeakSpec& spec, const Map<float>& map, const PeakTable& table, int32_t m) {
-  if (map.stride_x != 1 || map.logits || map.width < kWindow) return steepest_shoulder(spec, map, table.blob(m));
-  const uint64_t rises = rises_of(map, table, m);
-  return rises == 0 ? Shoulder{-1, -1, 0.0f} : steepest_of(spec, map, table.blob(m), rises);
-}
-
-// The blobs of all peaks at once.
-void shape_blobs(const PeakTable& table) {
-  const float *const score = table.score, *const west = table.west, *const east = table.east;
-  const float *const north = table.north, *const south = table.south;
-  for (int32_t i = 0; i < table.count; ++i) table.flanks_x[i] = flanks_of(west[i], score[i], east[i]);
-  for (int32_t i = 0; i < table.count; ++i) table.flanks_y[i] = flanks_of(north[i], score[i], south[i]);
-}
-
-// Peaks `first` to `last` of the table are those of the map.
+// Peaks `first` to `last` of the table are those of the map. Nearly every peak that has another one beside it has a
+// candidate, the flank of that other one.
 template <class T>
 class ShoulderFinder {
  public:
-  ShoulderFinder(const PeakSpec& spec, const Map<T>& map, const PeakTable& table, int32_t first, int32_t last)
-      : spec_(spec), map_(map), table_(table), first_(first), last_(last) {}
+  // `words` and `bits`: one for each sample.
+  ShoulderFinder(const PeakSpec& spec, const Map<T>& map, const PeakTable& table, int32_t first, int32_t last,
+                 uint32_t* bits, int32_t* words)
+      : spec_(spec), map_(map), table_(table), first_(first), last_(last), marks_(bits, words, map.height, map.width) {
+    for (int32_t m = first; m < last; ++m) marks_.set(table.y[m], table.x[m], m);
+  }
 
   // Writes them behind the peaks, as far as there is room; returns how many there are.
   int32_t append(float* xy, float* score, int32_t capacity) {
+    const int32_t candidates = collect();
     int32_t found = 0;
-    for (int32_t m = first_; m < last_; ++m) {
-      const Shoulder shoulder = find_shoulder(spec_, map_, table_, m);
-      if (shoulder.x < 0 || !is_new(shoulder) || is_explained(shoulder, m)) continue;
+    for (int32_t i = 0; i < candidates; ++i) {
+      const int32_t m = table_.leans_on[i];
+      const Shoulder shoulder{table_.shoulder[i] / map_.width, table_.shoulder[i] % map_.width, 0.0f};
+      if (is_explained(shoulder, m) || is_known(i)) continue;
       const int32_t entry = last_ - first_ + found++;
       if (entry >= capacity) continue;
       const Place at = shoulder_place(map_, shoulder, {table_.place_x[m], table_.place_y[m]});
@@ -147,38 +180,80 @@ class ShoulderFinder {
   const Map<T>& map_;
   const PeakTable& table_;
   const int32_t first_, last_;
-  int32_t seen_ = 0;
+  Marks marks_;
+
+  // Into the table, for each peak its steepest shoulder, if it has one. Returns how many have.
+  int32_t collect() { return collect_slowly(); }
+
+  int32_t collect_slowly() {
+    int32_t count = 0;
+    for (int32_t m = first_; m < last_; ++m) {
+      table_.leans_on[count] = m;
+      table_.shoulder[count] = steepest(m);
+      count += table_.shoulder[count] >= 0 ? 1 : 0;
+    }
+    return count;
+  }
+
+  // The sample of the peak's steepest shoulder, or -1.
+  int32_t steepest(int32_t m) const {
+    const Shoulder shoulder = steepest_shoulder(spec_, map_, table_.blob(m));
+    return shoulder.x < 0 ? -1 : shoulder.y * map_.width + shoulder.x;
+  }
 
   // Between two peaks, both find the same one; the first has it.
-  bool is_new(const Shoulder& shoulder) {
-    const int32_t sample = shoulder.y * map_.width + shoulder.x;
+  bool is_known(int32_t candidate) const {
+    const int32_t sample = table_.shoulder[candidate];
     bool is_known = false;
-    for (int32_t i = 0; i < seen_; ++i) is_known |= table_.shoulder[i] == sample;
-    table_.shoulder[seen_++] = sample;
-    return !is_known;
+    for (int32_t i = 0; i < candidate; ++i) is_known |= table_.shoulder[i] == sample;
+    return is_known;
   }
 
   // Whether the blob of another peak reaches up to it.
   bool is_explained(const Shoulder& shoulder, int32_t m) const {
     const float sample = map_.value(shoulder.y, shoulder.x);
-    for (int32_t start = first_; start < last_; start += kSlice) {
-      for (uint32_t near = peaks_within_reach(start, shoulder); near != 0; near &= near - 1) {
-        const int32_t other = start + lowest_bit(near);
-        if (other == m) continue;
-        if (!is_rise(sample - table_.blob(other).at(shoulder.y, shoulder.x), sample)) return true;
-      }
+    for (uint32_t peaks = marks_.around(shoulder.y, shoulder.x); peaks != 0; peaks &= peaks - 1) {
+      const int at = lowest_bit(peaks);
+      const int32_t other = marks_.entry(Block::y(shoulder.y, at), Block::x(shoulder.x, at));
+      if (other == m) continue;
+      if (!is_rise(sample - table_.blob(other).at(shoulder.y, shoulder.x), sample)) return true;
     }
     return false;
   }
-
-  // A bit for each peak from `start`.
-  uint32_t peaks_within_reach(int32_t start, const Shoulder& shoulder) const {
-    const Slice x = load_slice(table_.x + start) - shoulder.x, y = load_slice(table_.y + start) - shoulder.y;
-    const Slice distance = larger_slice(larger_slice(x, -x), larger_slice(y, -y));
-    const uint32_t exist = last_ - start < kSlice ? (1u << (last_ - start)) - 1 : ~0u;
-    return exist & lanes_above(slice_of(kShoulderReach + 1), distance);
-  }
 };
+
+// All samples of a block at once. Tops that are known are left out; that what rises most is on a slope is nearly
+// certain then.
+template <>
+int32_t ShoulderFinder<float>::collect() {
+  if (map_.stride_x != 1 || map_.logits) return collect_slowly();
+  int32_t rising = 0;
+  for (int32_t m = first_; m < last_; ++m) {
+    const int32_t y = table_.y[m], x = table_.x[m];
+    const Rise rise = steepest_rise(map_, table_, m, table_.inside[m] & ~marks_.around(y, x));
+    table_.leans_on[rising] = m;
+    table_.shoulder[rising] = Block::y(y, rise.sample) * map_.width + Block::x(x, rise.sample);
+    rising += rise.height > 0 ? 1 : 0;
+  }
+  int32_t count = 0;
+  for (int32_t i = 0; i < rising; ++i) {
+    const int32_t m = table_.leans_on[i], sample = table_.shoulder[i];
+    const bool is_slope = is_on_slope(spec_, map_, sample / map_.width, sample % map_.width);
+    table_.leans_on[count] = m;
+    table_.shoulder[count] = is_slope ? sample : steepest(m);
+    count += table_.shoulder[count] >= 0 ? 1 : 0;
+  }
+  return count;
+}
+
+// The blobs of all peaks at once, of maps of this size.
+void shape_blobs(const PeakTable& table, int32_t height, int32_t width) {
+  const float *const score = table.score, *const west = table.west, *const east = table.east;
+  const float *const north = table.north, *const south = table.south;
+  for (int32_t i = 0; i < table.count; ++i) table.flanks_x[i] = flanks_of(west[i], score[i], east[i]);
+  for (int32_t i = 0; i < table.count; ++i) table.flanks_y[i] = flanks_of(north[i], score[i], south[i]);
+  for (int32_t i = 0; i < table.count; ++i) table.inside[i] = Block::inside(height, width, table.y[i], table.x[i]);
+}
 
 }  // namespace
 }  // namespace ppf::loops::PPF_ISA

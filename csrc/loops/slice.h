@@ -23,12 +23,11 @@ constexpr int kWidestSlice = 16;
 
 typedef int32_t Slice __attribute__((vector_size(4 * kSlice)));
 
+// Volatile, or GCC folds the load into each of its uses, and reads everything twice.
 template <class Number>
 Slice load_slice(const Number* numbers) {
-  typedef Number Numbers __attribute__((vector_size(sizeof(Number) * kSlice)));
-  Numbers slice;
-  std::memcpy(&slice, numbers, sizeof slice);
-  return __builtin_convertvector(slice, Slice);
+  typedef Number Numbers __attribute__((vector_size(sizeof(Number) * kSlice), aligned(sizeof(Number)), may_alias));
+  return __builtin_convertvector(*reinterpret_cast<const volatile Numbers*>(numbers), Slice);
 }
 
 inline void store_slice(const Slice& slice, int32_t* to) { std::memcpy(to, &slice, sizeof slice); }
@@ -71,9 +70,13 @@ inline uint32_t lanes_above(const Slice& a, const Slice& b) {
 }
 
 inline int32_t largest_lane(const Slice& slice) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_epi32(reinterpret_cast<const __m512i&>(slice));
+#else
   int32_t largest = slice[0];
   for (int i = 1; i < kSlice; ++i) largest = slice[i] > largest ? slice[i] : largest;
   return largest;
+#endif
 }
 
 // Writes the numbers whose bit is set, one after the other, and returns how many. There is room for kSlice.

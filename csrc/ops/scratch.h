@@ -16,13 +16,13 @@ constexpr int64_t kPeaksTogether = 64;
 
 // On the CPU, per thread: lists of the tops of a map, a bit per sample, a stack of spans, and a table of peaks.
 struct FindScratch {
-  static constexpr int64_t kLists = 4, kColumns = 14;
+  static constexpr int64_t kLists = 4, kColumns = 16;
   int64_t list, bits, stack, column;  // in 32-bit words
 
   FindScratch(const MapView& maps, int32_t capacity) {
     const int64_t height = maps.height, width = maps.width;
     list = (height + 1) / 2 * ((width + 1) / 2) + kWholeVectors;  // no two tops touch
-    bits = (height * width + 31) / 32;
+    bits = (height + 4) * ((width + 35) / 32 + 1);
     stack = height * width + height + 2;
     column = capacity + kPeaksTogether + kWholeVectors;
   }
