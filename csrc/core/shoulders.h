@@ -93,17 +93,19 @@ PPF_HD bool is_within_reach(int32_t y, int32_t x, const Shoulder& shoulder) {
 
 PPF_HD bool is_rise(float rise, float sample) { return (rise > kLeastRise) & (rise > kLeastRisePart * sample); }
 
-// Tops are peaks of their own. Beyond the border the outermost samples are looked at again, which changes nothing.
+// Whether a sample is above the threshold and has a greater neighbour: tops are peaks of their own. Beyond the border
+// the outermost samples are looked at again, which changes nothing.
 template <class T>
 PPF_HD bool is_on_slope(const PeakSpec& spec, const Map<T>& map, int32_t y, int32_t x) {
-  const int32_t key = map.key(y, x);
-  int32_t greatest = key;
+  const float sample = map.raw(y, x);
+  bool has_greater = false;
   for (int32_t dy = -1; dy <= 1; ++dy) {
     for (int32_t dx = -1; dx <= 1; ++dx) {
-      greatest = larger(greatest, map.key(clamp_to(y + dy, 0, map.height - 1), clamp_to(x + dx, 0, map.width - 1)));
+      const float other = map.raw(clamp_to(y + dy, 0, map.height - 1), clamp_to(x + dx, 0, map.width - 1));
+      has_greater |= (other > sample) & (other <= kLargest);
     }
   }
-  return (key > spec.threshold_key) & (greatest > key);
+  return has_greater & (order_key(sample) > spec.threshold_key);
 }
 
 // Where the map rises most above the blob of a peak, ties in raster order.

@@ -36,6 +36,7 @@ class PeakFinder {
         find(index + count_);
         end_[count_++] = table_.count;
       }
+      table_.read<T>(maps_, spec_.logits);
       refine();
       if (spec_.shoulders) shape_blobs(table_, maps_.height, maps_.width);
       for (int32_t i = 0; i < count_; ++i) write(i);
@@ -66,21 +67,18 @@ class PeakFinder {
   void find(int64_t index) {
     const Map<T> map = this->map(index);
     Plateaus plateaus{bits(), stack(), parts_.bits};
-    Tops tops{list(0)};
+    Tops tops{list(0), list(1)};
     out_.nonfinite[index] = find_tops(spec_, map, tops, plateaus);
     out_.total[index] = tops.count;
     if (tops.count == 0) return;
-    int32_t *const sample = tops.index, *const key = list(1), *const rank = list(2), *const row = list(3);
-    Candidates candidates{key, sample, rank, tops.count};
-    // Division of whole vectors; that of integers would go one by one. Below 2^31, doubles are exact enough.
-    const double per_width = 1.0 / map.width;
-    for (int32_t i = 0; i < tops.count; ++i) row[i] = static_cast<int32_t>((sample[i] + 0.5) * per_width);
-    for (int32_t i = 0; i < tops.count; ++i) key[i] = map.key(row[i], sample[i] - row[i] * map.width);
+    Candidates candidates{tops.key, tops.index, list(2), tops.count};
     if (tops.count > out_.capacity) keep_best(candidates, out_.capacity);
     rank_all(candidates);
+    const int64_t offset = index / maps_.k * maps_.stride_n + index % maps_.k * maps_.stride_k;
     for (int32_t i = 0; i < candidates.count; ++i) {
-      const int32_t y = static_cast<int32_t>((sample[i] + 0.5) * per_width);
-      table_.set(table_.count + rank[i], map, y, sample[i] - y * map.width);
+      const int32_t entry = table_.count + candidates.rank[i];
+      table_.map[entry] = offset;
+      table_.sample[entry] = candidates.index[i];
     }
     table_.count += candidates.count;
   }

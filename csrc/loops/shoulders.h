@@ -85,11 +85,11 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
   __m128 flanks = _mm_loadl_pi(_mm_setzero_ps(), reinterpret_cast<const __m64*>(table.flanks_x + m));
   flanks = _mm_loadh_pi(flanks, reinterpret_cast<const __m64*>(table.flanks_y + m));
   const __m512 four = _mm512_broadcast_f32x4(flanks), one = _mm512_set1_ps(1.0f);
-  const __m512 near = _mm512_mask_permutexvar_ps(
-      one, 0x1b1b, _mm512_setr_epi32(0, 0, 0, 1, 1, 0, 0, 0, 2, 2, 0, 3, 3, 0, 0, 0), four);
+  const __m512 near =
+      _mm512_mask_permutexvar_ps(one, 0x1b1b, _mm512_setr_epi32(0, 0, 0, 1, 1, 0, 0, 0, 2, 2, 0, 3, 3, 0, 0, 0), four);
   const __m512 again = _mm512_mask_mov_ps(one, 0x1111, near);
-  const __m512 far = _mm512_mask_permutexvar_ps(
-      one, 0x1111, _mm512_setr_epi32(1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0), four);
+  const __m512 far =
+      _mm512_mask_permutexvar_ps(one, 0x1111, _mm512_setr_epi32(1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0), four);
   const __m512 along = _mm512_mul_ps(_mm512_mul_ps(_mm512_mul_ps(near, again), again), far);
   const __m512 along_x =
       _mm512_permutexvar_ps(_mm512_setr_epi32(0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0), along);
@@ -121,7 +121,8 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
   constexpr int kSide = Block::kSide;
   float values[Block::kSamples] = {}, blob[Block::kSamples];
   if (Block::inside(map.height, map.width, table.y[m], table.x[m]) == Block::kAll) {
-    for (int row = 0; row < kSide; ++row) std::memcpy(values + kSide * row, samples + row * stride, sizeof(float) * kSide);
+    for (int row = 0; row < kSide; ++row)
+      std::memcpy(values + kSide * row, samples + row * stride, sizeof(float) * kSide);
   } else {
     for (uint32_t left = wanted; left != 0; left &= left - 1) {
       const int i = lowest_bit(left);

@@ -13,10 +13,13 @@ namespace {
 
 // The local maxima of a map, in any order. No two of them touch, which bounds their number.
 struct Tops {
-  int32_t* index;  // y * width + x; written in whole slices
+  int32_t *index, *key;  // y * width + x, and what sorts as the samples do; written in whole slices
   int32_t count = 0;
 
-  void add(int32_t new_index) { index[count++] = new_index; }
+  void add(int32_t new_index, int32_t new_key) {
+    index[count] = new_index;
+    key[count++] = new_key;
+  }
 };
 
 // Plateaus of one map: which samples have been walked over. Nothing is touched until the first plateau turns up.
@@ -205,7 +208,7 @@ class TopFinder {
   }
 
   struct Hit {
-    int32_t index;  // of the first lane
+    int32_t y;
     uint32_t lanes;
   };
 
@@ -226,13 +229,15 @@ class TopFinder {
       const Slice later = larger_slice(next.largest(), at.right);
       const uint32_t lanes = lanes_above(at.here, earlier) & ~lanes_above(later, at.here) & is_new;
       tied_ |= lanes & ~lanes_above(at.here, later);
-      hits[count] = {y * map_.width + start, lanes};
+      hits[count] = {y, lanes};
       count += lanes != 0 ? 1 : 0;
       north = at.largest();
       at = next;
     }
     for (int i = 0; i < count; ++i) {
-      tops_.count += pick_lanes(lane_numbers() + hits[i].index, hits[i].lanes, tops_.index + tops_.count);
+      const Slice index = lane_numbers() + (hits[i].y * map_.width + start);
+      pick_lanes(load_slice(bits(hits[i].y, start)), hits[i].lanes, tops_.key + tops_.count);
+      tops_.count += pick_lanes(index, hits[i].lanes, tops_.index + tops_.count);
     }
   }
 };
@@ -249,7 +254,7 @@ int32_t examine_all(const PeakSpec& spec, const Map<T>& map, Tops& tops, bool& h
       const Neighbourhood around = look_around(map, y, x, key);
       if (around.has_greater || around.has_earlier_equal) continue;
       has_plateaus |= around.has_equal;
-      tops.add(y * map.width + x);
+      tops.add(y * map.width + x, key);
     }
   }
   return nonfinite;
@@ -262,12 +267,11 @@ void resolve_plateaus(const Map<T>& map, Tops& tops, Plateaus& plateaus) {
   const int32_t count = tops.count;
   tops.count = 0;
   for (int32_t i = 0; i < count; ++i) {
-    const int32_t index = tops.index[i];
+    const int32_t index = tops.index[i], key = tops.key[i];
     const int y = index / map.width, x = index % map.width;
-    const int32_t key = map.key(y, x);
-    const bool is_alone = !look_around(map, y, x, key).has_equal;
-    const int32_t first = is_alone ? index : plateaus.first_of_hilltop(map, y, x, key);
-    if (first >= 0) tops.add(first);
+    const bool is_alone = !look_around(map, y, x, map.key(y, x)).has_equal;
+    const int32_t first = is_alone ? index : plateaus.first_of_hilltop(map, y, x, map.key(y, x));
+    if (first >= 0) tops.add(first, key);
   }
 }
 
