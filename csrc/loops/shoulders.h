@@ -5,6 +5,7 @@
 
 #include "core/shoulders.h"
 #include "loops/peak_table.h"
+#include "loops/scan.h"
 #include "loops/slice.h"
 
 namespace ppf::loops::PPF_ISA {
@@ -84,7 +85,7 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
   // near * near * near * far, the second near, the third 1.
   __m128 flanks = _mm_loadl_pi(_mm_setzero_ps(), reinterpret_cast<const __m64*>(table.flanks_x + m));
   flanks = _mm_loadh_pi(flanks, reinterpret_cast<const __m64*>(table.flanks_y + m));
-  const __m512 four = _mm512_broadcast_f32x4(flanks), one = _mm512_set1_ps(1.0f);
+  const __m512 four = _mm512_maskz_broadcast_f32x4(0xffff, flanks), one = _mm512_set1_ps(1.0f);
   const __m512 near =
       _mm512_mask_permutexvar_ps(one, 0x1b1b, _mm512_setr_epi32(0, 0, 0, 1, 1, 0, 0, 0, 2, 2, 0, 3, 3, 0, 0, 0), four);
   const __m512 again = _mm512_mask_mov_ps(one, 0x1111, near);
@@ -92,11 +93,11 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
       _mm512_mask_permutexvar_ps(one, 0x1111, _mm512_setr_epi32(1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0), four);
   const __m512 along = _mm512_mul_ps(_mm512_mul_ps(_mm512_mul_ps(near, again), again), far);
   const __m512 along_x =
-      _mm512_permutexvar_ps(_mm512_setr_epi32(0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0), along);
-  const __m512 upper_y =
-      _mm512_permutexvar_ps(_mm512_setr_epi32(8, 8, 8, 8, 8, 9, 9, 9, 9, 9, 10, 10, 10, 10, 10, 0), along);
-  const __m512 lower_y =
-      _mm512_permutexvar_ps(_mm512_setr_epi32(11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 0, 0, 0, 0, 0, 0), along);
+      _mm512_maskz_permutexvar_ps(0xffff, _mm512_setr_epi32(0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0), along);
+  const __m512 upper_y = _mm512_maskz_permutexvar_ps(
+      0xffff, _mm512_setr_epi32(8, 8, 8, 8, 8, 9, 9, 9, 9, 9, 10, 10, 10, 10, 10, 0), along);
+  const __m512 lower_y = _mm512_maskz_permutexvar_ps(
+      0xffff, _mm512_setr_epi32(11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 0, 0, 0, 0, 0, 0), along);
   const __m512 peak = _mm512_set1_ps(table.score[m]);
   const auto rises_of = [&](__m512 values, __m512 along_y, __mmask16 mask) {
     const __m512 rise = _mm512_sub_ps(values, _mm512_mul_ps(peak, _mm512_mul_ps(along_x, along_y)));
@@ -112,10 +113,11 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
   __m512 lower = _mm512_maskz_loadu_ps(lower_mask & 0x1f, samples + 3 * stride);
   lower = _mm512_mask_loadu_ps(lower, lower_mask & 0x3e0, samples + 4 * stride - 5);
   const __m512i upper_rises = rises_of(upper, upper_y, upper_mask), lower_rises = rises_of(lower, lower_y, lower_mask);
-  const int32_t height = _mm512_reduce_max_epi32(_mm512_max_epi32(upper_rises, lower_rises));
-  const __m512i highest = _mm512_set1_epi32(height);
-  const uint32_t at = _mm512_cmpeq_epi32_mask(upper_rises, highest) |
-                      static_cast<uint32_t>(_mm512_cmpeq_epi32_mask(lower_rises, highest)) << 15;
+  const Slice upper_slice = reinterpret_cast<const Slice&>(upper_rises),
+              lower_slice = reinterpret_cast<const Slice&>(lower_rises);
+  const int32_t height = Vector<float>::largest_lane(larger_slice(upper_slice, lower_slice));
+  const uint32_t at = static_cast<uint32_t>(lanes_with(upper_rises, height)) |
+                      static_cast<uint32_t>(lanes_with(lower_rises, height)) << 15;
   return {height, lowest_bit(at)};
 #else
   constexpr int kSide = Block::kSide;

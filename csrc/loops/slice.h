@@ -69,16 +69,6 @@ inline uint32_t lanes_above(const Slice& a, const Slice& b) {
 #endif
 }
 
-inline int32_t largest_lane(const Slice& slice) {
-#if defined(__AVX512F__)
-  return _mm512_reduce_max_epi32(reinterpret_cast<const __m512i&>(slice));
-#else
-  int32_t largest = slice[0];
-  for (int i = 1; i < kSlice; ++i) largest = slice[i] > largest ? slice[i] : largest;
-  return largest;
-#endif
-}
-
 // Writes the numbers whose bit is set, one after the other, and returns how many. There is room for kSlice.
 inline int32_t pick_lanes(const Slice& numbers, uint32_t lanes, int32_t* to) {
 #if defined(__AVX512F__)

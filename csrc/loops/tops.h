@@ -97,7 +97,7 @@ typename Raw<Half>::Value raw_threshold<Half>(const PeakSpec& spec) {
 // Looks for tops in a map of finite samples whose threshold is not negative. There the raw bits of what is above the
 // threshold compare rightly with all others.
 //
-// A part of the map, a few slices wide, is read once to see in which rows each slice has something above the threshold.
+// A part of the map is read once to see in which rows each slice has something above the threshold.
 // Through runs of such rows the slice is then moved downwards, so that each row is compared within itself once, for
 // itself and for both rows beside it. Whether a sample is a top costs no branch.
 template <class T>
@@ -116,21 +116,17 @@ class TopFinder {
     for (int y = 0; y < map_.height; y += kRows) {
       const int rows = smaller(kRows, map_.height - y);
       for (int slice = 0; slice < slices; slice += kPart) {
-        const int count = smaller(kPart, slices - slice);
-        if (count == 4) search_part<4>(y, rows, slice * kSlice);
-        if (count == 3) search_part<3>(y, rows, slice * kSlice);
-        if (count == 2) search_part<2>(y, rows, slice * kSlice);
-        if (count == 1) search_part<1>(y, rows, slice * kSlice);
+        search_part(y, rows, slice * kSlice, smaller(kPart, slices - slice));
       }
     }
-    return largest_lane(magnitude_) < Raw<T>::kInfinity;
+    return Vector<float>::largest_lane(magnitude_) < Raw<T>::kInfinity;
   }
 
   // Whether a top found so far has an equal neighbour.
   bool has_plateaus() const { return tied_ != 0; }
 
  private:
-  static constexpr int kPart = 4;   // slices
+  static constexpr int kPart = 64;  // slices
   static constexpr int kRows = 64;  // bits of a word
   static constexpr int32_t kLowest = INT32_MIN;
   static constexpr int32_t kRawMagnitude = (1 << (8 * sizeof(T) - 1)) - 1u;
@@ -148,22 +144,34 @@ class TopFinder {
   // The last slice of a row may reach back into the one before it.
   int start_of(int x) const { return smaller(x, map_.width - kSlice); }
 
-  template <int kCount>
-  void search_part(int first_row, int rows, int first_column) {
-    uint64_t above[kCount] = {};  // of each slice, a bit per row
-    int start[kCount];
-    for (int i = 0; i < kCount; ++i) start[i] = start_of(first_column + i * kSlice);
+  void search_part(int first_row, int rows, int first_column, int slices) {
+    if (slices == 1) return search_slices<1>(first_row, rows, first_column, 1);
+    if (slices == 2) return search_slices<2>(first_row, rows, first_column, 2);
+    if (slices == 3) return search_slices<3>(first_row, rows, first_column, 3);
+    if (slices == 4) return search_slices<4>(first_row, rows, first_column, 4);
+    search_slices<kPart>(first_row, rows, first_column, slices);
+  }
+
+  // For a known number of slices, words and places stay in registers.
+  template <int kMost>
+  void search_slices(int first_row, int rows, int first_column, int slices) {
+    const int count = kMost < kPart ? kMost : slices;
+    uint64_t above[kMost];  // of each slice, a bit per row
+    for (int i = 0; i < count; ++i) above[i] = 0;
+    const int last = start_of(first_column + (count - 1) * kSlice);
     Slice magnitude = magnitude_;
     for (int row = 0; row < rows; ++row) {
-#pragma GCC unroll 4
-      for (int i = 0; i < kCount; ++i) {
-        const Slice here = load_slice(bits(first_row + row, start[i]));
+      const auto look = [&](int start, int slice) {
+        const Slice here = load_slice(bits(first_row + row, start));
         magnitude = larger_slice(magnitude, here & kRawMagnitude);
-        above[i] |= static_cast<uint64_t>(lanes_above(here, threshold_) != 0) << row;
-      }
+        above[slice] |= static_cast<uint64_t>(lanes_above(here, threshold_) != 0) << row;
+      };
+#pragma GCC unroll 4
+      for (int i = 0; i < count - 1; ++i) look(first_column + i * kSlice, i);
+      look(last, count - 1);
     }
     magnitude_ = magnitude;
-    for (int i = 0; i < kCount; ++i) {
+    for (int i = 0; i < count; ++i) {
       if (above[i] != 0) search_slice(first_row, above[i], first_column + i * kSlice);
     }
   }
