@@ -184,17 +184,19 @@ PPF_HD Place quarter_binary_step(const Map<T>& map, int py, int px) {
           static_cast<float>(py) + (goes_down ? 0.25f : -0.25f)};
 }
 
+PPF_HD bool has_log(float sample) { return (sample > 0.0f) & is_finite(sample); }
+
+PPF_HD float log_or_zero(float sample) { return log_of(has_log(sample) ? sample : 1.0f); }
+
 // Vertex of the parabola through the logs of three samples, from the middle one, within half a sample. Without
 // branches, so that loops over many peaks become vector code.
 PPF_HD float log_parabola(float before, float centre, float after) {
-  const bool usable =
-      (before > 0.0f) & (centre > 0.0f) & (after > 0.0f) & is_finite(before) & is_finite(centre) & is_finite(after);
-  const float l = log_of(usable ? before : 1.0f), c = log_of(usable ? centre : 1.0f), r = log_of(usable ? after : 1.0f);
+  const float l = log_or_zero(before), c = log_or_zero(centre), r = log_or_zero(after);
   const float curvature = (l - c) + (r - c);
   const bool is_peak = curvature < 0.0f;
   const float step = 0.5f * (l - r) / (is_peak ? curvature : -1.0f);
   const float within = step < -0.5f ? -0.5f : (step > 0.5f ? 0.5f : step);
-  return usable & is_peak ? within : 0.0f;
+  return has_log(before) & has_log(centre) & has_log(after) & is_peak ? within : 0.0f;
 }
 
 template <class T>

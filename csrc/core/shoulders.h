@@ -122,8 +122,6 @@ PPF_HD Shoulder steepest_shoulder(const PeakSpec& spec, const Map<T>& map, const
   return best;
 }
 
-PPF_HD bool has_log(float sample) { return (sample > 0.0f) & is_finite(sample); }
-
 // `peak`: the refined place of the peak that the shoulder leans on. Along each axis, the slope of a Gaussian of known
 // width says how far the vertex is from the shoulder's sample.
 template <class T>
@@ -134,7 +132,7 @@ PPF_HD Place shoulder_place(const Map<T>& map, const Shoulder& shoulder, Place p
   const float samples[3] = {map.value(y, x), map.contains(y, x + away_x) ? map.value(y, x + away_x) : 0.0f,
                             map.contains(y + away_y, x) ? map.value(y + away_y, x) : 0.0f};
   float steps[3];
-  for (int i = 0; i < 3; ++i) steps[i] = log_of(has_log(samples[i]) ? samples[i] : 1.0f);
+  for (int i = 0; i < 3; ++i) steps[i] = log_or_zero(samples[i]);
   for (int i = 2; i >= 0; --i) {
     const float step = 0.5f + kShoulderSigma2 * (steps[i] - steps[0]);
     const float within = step < -0.75f ? -0.75f : (step > 0.75f ? 0.75f : step);

@@ -33,7 +33,7 @@ class PeakFinder {
       count_ = 0;
       table_.count = 0;
       while (index + count_ < last && count_ < kMapsTogether && table_.count < kPeaksTogether) {
-        find(index + count_);
+        is_complete_[count_] = find(index + count_);
         end_[count_++] = table_.count;
       }
       table_.read<T>(maps_, spec_.logits);
@@ -55,7 +55,8 @@ class PeakFinder {
   PeakTable table_;
   int64_t first_ = 0;  // of the maps whose peaks are in the table
   int32_t count_ = 0;
-  int32_t end_[kMapsTogether];  // of the peaks of each
+  int32_t end_[kMapsTogether];     // of the peaks of each
+  bool is_complete_[kMapsTogether];  // all tops of the map are in the table
 
   int32_t* list(int which) const { return reinterpret_cast<int32_t*>(scratch_) + which * parts_.list; }
   uint32_t* bits() const { return scratch_ + FindScratch::kLists * parts_.list; }
@@ -63,14 +64,14 @@ class PeakFinder {
   int32_t start(int32_t i) const { return i > 0 ? end_[i - 1] : 0; }
   Map<T> map(int64_t index) const { return map_at<T>(maps_, index, spec_.logits); }
 
-  // Appends the peaks of a map to the table, best first.
-  void find(int64_t index) {
+  // Appends the peaks of a map to the table, best first. Returns whether these are all tops that it has.
+  bool find(int64_t index) {
     const Map<T> map = this->map(index);
     Plateaus plateaus{bits(), stack(), parts_.bits};
     Tops tops{list(0), list(1)};
     out_.nonfinite[index] = find_tops(spec_, map, tops, plateaus);
     out_.total[index] = tops.count;
-    if (tops.count == 0) return;
+    if (tops.count == 0) return false;
     Candidates candidates{tops.key, tops.index, list(2), tops.count};
     if (tops.count > out_.capacity) keep_best(candidates, out_.capacity);
     rank_all(candidates);
@@ -81,6 +82,7 @@ class PeakFinder {
       table_.sample[entry] = candidates.index[i];
     }
     table_.count += candidates.count;
+    return tops.is_complete && tops.count <= out_.capacity;
   }
 
   void refine() const {
@@ -97,16 +99,16 @@ class PeakFinder {
 
   // The rule that part affinity decoding uses, for all peaks at once.
   void refine_log_parabolas() const {
-    refine_axis(table_.x, maps_.width, table_.west, table_.east, table_.place_x);
-    refine_axis(table_.y, maps_.height, table_.north, table_.south, table_.place_y);
-  }
-
-  void refine_axis(const int32_t* at, int32_t size, const float* before, const float* after, float* place) const {
-    const float* const score = table_.score;
+    const int32_t *const y = table_.y, *const x = table_.x;
+    const float *const west = table_.west, *const east = table_.east, *const score = table_.score;
+    const float *const north = table_.north, *const south = table_.south;
+    float *const place_y = table_.place_y, *const place_x = table_.place_x;
+#pragma GCC ivdep  // too many arrays to compare their places
     for (int32_t i = 0; i < table_.count; ++i) {
-      const bool is_inner = (at[i] > 0) & (at[i] < size - 1);  // without both neighbours there is no parabola
-      const float step = log_parabola(before[i], score[i], after[i]);
-      place[i] = static_cast<float>(at[i]) + (is_inner ? step : 0.0f);
+      const float step_x = log_parabola(west[i], score[i], east[i]), step_y = log_parabola(north[i], score[i], south[i]);
+      // Without both neighbours there is no parabola.
+      place_x[i] = static_cast<float>(x[i]) + ((x[i] > 0) & (x[i] < maps_.width - 1) ? step_x : 0.0f);
+      place_y[i] = static_cast<float>(y[i]) + ((y[i] > 0) & (y[i] < maps_.height - 1) ? step_y : 0.0f);
     }
   }
 
@@ -124,7 +126,7 @@ class PeakFinder {
     const Map<T> map = this->map(index);
     int32_t shoulders = 0;
     if (spec_.shoulders && peaks > 0) {
-      shoulders = ShoulderFinder<T>(spec_, map, table_, first, end_[i], bits(), stack()).append(xy, score, capacity);
+      shoulders = ShoulderFinder<T>(spec_, map, table_, first, end_[i], is_complete_[i], bits(), stack()).append(xy, score, capacity);
     }
     out_.total[index] += shoulders;
     const int32_t count = out_.count[index] = smaller(peaks + shoulders, capacity);

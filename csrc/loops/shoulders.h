@@ -76,8 +76,8 @@ struct Rise {
   int sample;
 };
 
-// Of the `wanted` samples around peak m. Without branches, since nobody can foretell where something rises.
-Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uint32_t wanted) {
+// Of the `wanted` samples around peak m that are above the threshold. Without branches, since nobody can foretell where something rises.
+Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uint32_t wanted, float threshold) {
   const int64_t stride = map.stride_y;
   const float* const samples = map.data + (table.y[m] - kShoulderReach) * stride + table.x[m] - kShoulderReach;
 #if defined(__AVX512F__)
@@ -101,6 +101,7 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
   const __m512 peak = _mm512_set1_ps(table.score[m]);
   const auto rises_of = [&](__m512 values, __m512 along_y, __mmask16 mask) {
     const __m512 rise = _mm512_sub_ps(values, _mm512_mul_ps(peak, _mm512_mul_ps(along_x, along_y)));
+    mask = _mm512_mask_cmp_ps_mask(mask, values, _mm512_set1_ps(threshold), _CMP_GT_OQ);
     mask = _mm512_mask_cmp_ps_mask(mask, rise, _mm512_set1_ps(kLeastRise), _CMP_GT_OQ);
     mask = _mm512_mask_cmp_ps_mask(mask, rise, _mm512_mul_ps(_mm512_set1_ps(kLeastRisePart), values), _CMP_GT_OQ);
     return _mm512_maskz_mov_epi32(mask, _mm512_castps_si512(rise));
@@ -139,7 +140,8 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
   int32_t height = 0;
   for (int i = 0; i < Block::kSamples; ++i) {
     const float rise = values[i] - blob[i];
-    rises[i] = ((wanted >> i & 1u) != 0) & is_rise(rise, values[i]) ? bits_of(rise) : 0;
+    const bool is_wanted = ((wanted >> i & 1u) != 0) & (values[i] > threshold);
+    rises[i] = is_wanted & is_rise(rise, values[i]) ? bits_of(rise) : 0;
     height = larger(height, rises[i]);
   }
   uint32_t at = 0;
@@ -153,10 +155,16 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
 template <class T>
 class ShoulderFinder {
  public:
-  // `words` and `bits`: one for each sample.
+  // `bits` and `words`: those of Marks. knows_all_tops: see Tops::is_complete.
   ShoulderFinder(const PeakSpec& spec, const Map<T>& map, const PeakTable& table, int32_t first, int32_t last,
-                 uint32_t* bits, int32_t* words)
-      : spec_(spec), map_(map), table_(table), first_(first), last_(last), marks_(bits, words, map.height, map.width) {
+                 bool knows_all_tops, uint32_t* bits, int32_t* words)
+      : spec_(spec),
+        map_(map),
+        table_(table),
+        first_(first),
+        last_(last),
+        knows_all_tops_(knows_all_tops),
+        marks_(bits, words, map.height, map.width) {
     for (int32_t m = first; m < last; ++m) marks_.set(table.y[m], table.x[m], m);
   }
 
@@ -183,6 +191,7 @@ class ShoulderFinder {
   const Map<T>& map_;
   const PeakTable& table_;
   const int32_t first_, last_;
+  const bool knows_all_tops_;
   Marks marks_;
 
   // Into the table, for each peak its steepest shoulder, if it has one. Returns how many have.
@@ -225,19 +234,21 @@ class ShoulderFinder {
   }
 };
 
-// All samples of a block at once. Tops that are known are left out; that what rises most is on a slope is nearly
-// certain then.
+// All samples of a block at once, but for known tops. When all tops are known, whatever else rises is on a slope, and
+// nearly always otherwise.
 template <>
 int32_t ShoulderFinder<float>::collect() {
   if (map_.stride_x != 1 || map_.logits) return collect_slowly();
+  const float threshold = value_of_key(spec_.threshold_key);
   int32_t rising = 0;
   for (int32_t m = first_; m < last_; ++m) {
     const int32_t y = table_.y[m], x = table_.x[m];
-    const Rise rise = steepest_rise(map_, table_, m, table_.inside[m] & ~marks_.around(y, x));
+    const Rise rise = steepest_rise(map_, table_, m, table_.inside[m] & ~marks_.around(y, x), threshold);
     table_.leans_on[rising] = m;
     table_.shoulder[rising] = Block::y(y, rise.sample) * map_.width + Block::x(x, rise.sample);
     rising += rise.height > 0 ? 1 : 0;
   }
+  if (knows_all_tops_) return rising;
   int32_t count = 0;
   for (int32_t i = 0; i < rising; ++i) {
     const int32_t m = table_.leans_on[i], sample = table_.shoulder[i];

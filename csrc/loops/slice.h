@@ -52,20 +52,37 @@ inline Slice moved_down(const Slice& slice, int32_t end) {
   return __builtin_shuffle(slice, slice_of(end), lane_numbers() + 1);
 }
 
-// Bit i: a[i] > b[i].
-inline uint32_t lanes_above(const Slice& a, const Slice& b) {
-#if defined(__AVX512F__)
-  return _mm512_cmpgt_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(b));
-#else
-  const Slice above = a > b;
+#if !defined(__AVX512F__)
+// Bit i: lane i of a comparison is true.
+inline uint32_t lanes_of(const Slice& is_true) {
 #if defined(__AVX2__)
-  return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<const __m256&>(above)));
+  return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<const __m256&>(is_true)));
 #elif defined(__SSE2__)
-  return static_cast<uint32_t>(_mm_movemask_ps(reinterpret_cast<const __m128&>(above)));
+  return static_cast<uint32_t>(_mm_movemask_ps(reinterpret_cast<const __m128&>(is_true)));
 #else
-  const Slice bits = above & (Slice{1, 2, 4, 8});
+  const Slice bits = is_true & Slice{1, 2, 4, 8};
   return static_cast<uint32_t>(bits[0] | bits[1] | bits[2] | bits[3]);
 #endif
+}
+#endif
+
+// Bit i: a[i] > b[i], for those of the wanted lanes.
+inline uint32_t lanes_above(const Slice& a, const Slice& b, uint32_t wanted = ~0u) {
+#if defined(__AVX512F__)
+  return _mm512_mask_cmpgt_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
+                                      reinterpret_cast<const __m512i&>(b));
+#else
+  return lanes_of(a > b) & wanted;
+#endif
+}
+
+// Bit i: a[i] >= b[i], for those of the wanted lanes.
+inline uint32_t lanes_at_least(const Slice& a, const Slice& b, uint32_t wanted = ~0u) {
+#if defined(__AVX512F__)
+  return _mm512_mask_cmpge_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
+                                      reinterpret_cast<const __m512i&>(b));
+#else
+  return lanes_of(a >= b) & wanted;
 #endif
 }
 

@@ -15,6 +15,7 @@ namespace {
 struct Tops {
   int32_t *index, *key;  // y * width + x, and what sorts as the samples do; written in whole slices
   int32_t count = 0;
+  bool is_complete = false;  // whatever else is above the threshold is known to have a greater neighbour
 
   void add(int32_t new_index, int32_t new_key) {
     index[count] = new_index;
@@ -127,7 +128,9 @@ class TopFinder {
 
  private:
   static constexpr int kPart = 64;  // slices
-  static constexpr int kRows = 64;  // bits of a word
+  static constexpr int kPair = 2;   // rows that share a bit
+  static constexpr int kRows = 64 * kPair;
+  static constexpr int kAhead = 256;  // samples, to where the cache is told to read
   static constexpr int32_t kLowest = INT32_MIN;
   static constexpr int32_t kRawMagnitude = (1 << (8 * sizeof(T) - 1)) - 1u;
 
@@ -156,15 +159,19 @@ class TopFinder {
   template <int kMost>
   void search_slices(int first_row, int rows, int first_column, int slices) {
     const int count = kMost < kPart ? kMost : slices;
-    uint64_t above[kMost];  // of each slice, a bit per row
+    uint64_t above[kMost];  // of each slice, a bit per pair of rows
     for (int i = 0; i < count; ++i) above[i] = 0;
     const int last = start_of(first_column + (count - 1) * kSlice);
     Slice magnitude = magnitude_;
-    for (int row = 0; row < rows; ++row) {
+    for (int row = 0; row < rows; row += kPair) {
+      const int y = first_row + row, next = smaller(y + 1, map_.height - 1);
       const auto look = [&](int start, int slice) {
-        const Slice here = load_slice(bits(first_row + row, start));
-        magnitude = larger_slice(magnitude, here & kRawMagnitude);
-        above[slice] |= static_cast<uint64_t>(lanes_above(here, threshold_) != 0) << row;
+        const Slice here = load_slice(bits(y, start)), below = load_slice(bits(next, start));
+        __builtin_prefetch(bits(y, start) + kAhead);
+        __builtin_prefetch(bits(next, start) + kAhead);
+        magnitude = larger_slice(magnitude, larger_slice(here & kRawMagnitude, below & kRawMagnitude));
+        const bool is_any_above = lanes_above(larger_slice(here, below), threshold_) != 0;
+        above[slice] |= static_cast<uint64_t>(is_any_above) << (row / kPair);
       };
 #pragma GCC unroll 4
       for (int i = 0; i < count - 1; ++i) look(first_column + i * kSlice, i);
@@ -181,8 +188,8 @@ class TopFinder {
     while (above != 0) {
       const int first = __builtin_ctzll(above);
       const uint64_t others = ~(above >> first);
-      const int length = others == 0 ? kRows : __builtin_ctzll(others);
-      const int y = first_row + first;
+      const int last = others == 0 ? kRows / kPair : first + __builtin_ctzll(others);
+      const int y = first_row + first * kPair, length = smaller((last - first) * kPair, map_.height - y);
       if (is_first && is_last) walk<true, true>(y, length, column);
       if (is_first && !is_last) walk<true, false>(y, length, column);
       if (!is_first && is_last) walk<false, true>(y, length, column);
@@ -235,8 +242,8 @@ class TopFinder {
           y + 1 < map_.height ? window<kIsFirst, kIsLast>(y + 1, start) : Window{lowest, lowest, lowest};
       const Slice earlier = larger_slice(larger_slice(north, at.left), threshold_);
       const Slice later = larger_slice(next.largest(), at.right);
-      const uint32_t lanes = lanes_above(at.here, earlier) & ~lanes_above(later, at.here) & is_new;
-      tied_ |= lanes & ~lanes_above(at.here, later);
+      const uint32_t lanes = lanes_at_least(at.here, later, lanes_above(at.here, earlier, is_new));
+      tied_ |= lanes_at_least(later, at.here, lanes);
       hits[count] = {y, lanes};
       count += lanes != 0 ? 1 : 0;
       north = at.largest();
@@ -291,6 +298,7 @@ int32_t find_tops(const PeakSpec& spec, const Map<T>& map, Tops& tops, Plateaus&
   TopFinder<T> finder(spec, map, tops);
   if (TopFinder<T>::can_read(spec, map) && finder.run()) {
     has_plateaus = finder.has_plateaus();
+    tops.is_complete = !has_plateaus;
   } else {
     tops.count = 0;
     nonfinite = examine_all(spec, map, tops, has_plateaus);
