@@ -55,7 +55,7 @@ class PeakFinder {
   PeakTable table_;
   int64_t first_ = 0;  // of the maps whose peaks are in the table
   int32_t count_ = 0;
-  int32_t end_[kMapsTogether];     // of the peaks of each
+  int32_t end_[kMapsTogether];       // of the peaks of each
   bool is_complete_[kMapsTogether];  // all tops of the map are in the table
 
   int32_t* list(int which) const { return reinterpret_cast<int32_t*>(scratch_) + which * parts_.list; }
@@ -105,7 +105,8 @@ class PeakFinder {
     float *const place_y = table_.place_y, *const place_x = table_.place_x;
 #pragma GCC ivdep  // too many arrays to compare their places
     for (int32_t i = 0; i < table_.count; ++i) {
-      const float step_x = log_parabola(west[i], score[i], east[i]), step_y = log_parabola(north[i], score[i], south[i]);
+      const float step_x = log_parabola(west[i], score[i], east[i]),
+                  step_y = log_parabola(north[i], score[i], south[i]);
       // Without both neighbours there is no parabola.
       place_x[i] = static_cast<float>(x[i]) + ((x[i] > 0) & (x[i] < maps_.width - 1) ? step_x : 0.0f);
       place_y[i] = static_cast<float>(y[i]) + ((y[i] > 0) & (y[i] < maps_.height - 1) ? step_y : 0.0f);
@@ -126,7 +127,8 @@ class PeakFinder {
     const Map<T> map = this->map(index);
     int32_t shoulders = 0;
     if (spec_.shoulders && peaks > 0) {
-      shoulders = ShoulderFinder<T>(spec_, map, table_, first, end_[i], is_complete_[i], bits(), stack()).append(xy, score, capacity);
+      shoulders = ShoulderFinder<T>(spec_, map, table_, first, end_[i], is_complete_[i], bits(), stack())
+                      .append(xy, score, capacity);
     }
     out_.total[index] += shoulders;
     const int32_t count = out_.count[index] = smaller(peaks + shoulders, capacity);

@@ -22,6 +22,7 @@ struct PeakTable {
   Flanks *flanks_y, *flanks_x;   // of their blobs
   uint32_t* inside;              // which samples around them are in the map
   int32_t *shoulder, *leans_on;  // those of one map: their samples and their peaks
+  int32_t* rises;                // 32 words for each of them
   int32_t count = 0;
 
   PeakTable(uint32_t* scratch, int64_t column) {
@@ -34,7 +35,8 @@ struct PeakTable {
     place_y = floats(14), place_x = floats(15);
     inside = scratch + 16 * column;
     shoulder = words(17), leans_on = words(18);
-    static_assert(FindScratch::kColumns == 19, "one for each of these words");
+    rises = words(19);
+    static_assert(FindScratch::kColumns == 19 + 32, "one for each of these words");
   }
 
   Blob blob(int32_t m) const { return {x[m], y[m], score[m], flanks_x[m], flanks_y[m]}; }

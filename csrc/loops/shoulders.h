@@ -70,14 +70,27 @@ class Marks {
   static int64_t row_words(int64_t width) { return (width + 2 * kShoulderReach + 31) / 32 + 1; }
 };
 
-// The sample of a block that rises most above the blob in its middle.
-struct Rise {
-  int32_t height;  // bits, which sort as positive floats do; 0: nothing rises
-  int sample;
+// How far each sample of a block rises above the blob in its middle: bits, which sort as positive floats do, or 0.
+// Three rows, and two from the second half on.
+struct Rises {
+  static constexpr int kHalf = 16, kRows = 3, kWords = 2 * kHalf;
+
+  // The sample that rises most, the first of equal ones.
+  static int steepest(const int32_t* rises) {
+    Slice largest = {};
+    for (int i = 0; i < kWords; i += kSlice) largest = larger_slice(largest, load_slice(rises + i));
+    const Slice most = slice_of(Vector<float>::largest_lane(largest));
+    uint32_t at = 0;
+    for (int i = 0; i < kWords; i += kSlice) at |= lanes_at_least(load_slice(rises + i), most) << i;
+    const int first = lowest_bit(at);
+    return first < kHalf ? first : first - kHalf + kRows * Block::kSide;
+  }
 };
 
-// Of the `wanted` samples around peak m that are above the threshold. Without branches, since nobody can foretell where something rises.
-Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uint32_t wanted, float threshold) {
+// Of the `wanted` samples around peak m that are above the threshold. Returns whether any rises. Without branches,
+// since nobody can foretell where one does.
+bool find_rises(const Map<float>& map, const PeakTable& table, int32_t m, uint32_t wanted, float threshold,
+                int32_t* rises) {
   const int64_t stride = map.stride_y;
   const float* const samples = map.data + (table.y[m] - kShoulderReach) * stride + table.x[m] - kShoulderReach;
 #if defined(__AVX512F__)
@@ -99,27 +112,23 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
   const __m512 lower_y = _mm512_maskz_permutexvar_ps(
       0xffff, _mm512_setr_epi32(11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 0, 0, 0, 0, 0, 0), along);
   const __m512 peak = _mm512_set1_ps(table.score[m]);
-  const auto rises_of = [&](__m512 values, __m512 along_y, __mmask16 mask) {
+  const auto compare = [&](__m512 values, __m512 along_y, __mmask16 mask, int32_t* to) {
     const __m512 rise = _mm512_sub_ps(values, _mm512_mul_ps(peak, _mm512_mul_ps(along_x, along_y)));
     mask = _mm512_mask_cmp_ps_mask(mask, values, _mm512_set1_ps(threshold), _CMP_GT_OQ);
     mask = _mm512_mask_cmp_ps_mask(mask, rise, _mm512_set1_ps(kLeastRise), _CMP_GT_OQ);
     mask = _mm512_mask_cmp_ps_mask(mask, rise, _mm512_mul_ps(_mm512_set1_ps(kLeastRisePart), values), _CMP_GT_OQ);
-    return _mm512_maskz_mov_epi32(mask, _mm512_castps_si512(rise));
+    _mm512_storeu_ps(to, _mm512_maskz_mov_ps(mask, rise));
+    return mask;
   };
-  // Three rows and two. What a mask leaves out is not read, so that it may lie outside the map.
+  // What a mask leaves out is not read, so that it may lie outside the map.
   const auto upper_mask = static_cast<__mmask16>(wanted & 0x7fff), lower_mask = static_cast<__mmask16>(wanted >> 15);
   __m512 upper = _mm512_maskz_loadu_ps(upper_mask & 0x1f, samples);
   upper = _mm512_mask_loadu_ps(upper, upper_mask & 0x3e0, samples + stride - 5);
   upper = _mm512_mask_loadu_ps(upper, upper_mask & 0x7c00, samples + 2 * stride - 10);
   __m512 lower = _mm512_maskz_loadu_ps(lower_mask & 0x1f, samples + 3 * stride);
   lower = _mm512_mask_loadu_ps(lower, lower_mask & 0x3e0, samples + 4 * stride - 5);
-  const __m512i upper_rises = rises_of(upper, upper_y, upper_mask), lower_rises = rises_of(lower, lower_y, lower_mask);
-  const Slice upper_slice = reinterpret_cast<const Slice&>(upper_rises),
-              lower_slice = reinterpret_cast<const Slice&>(lower_rises);
-  const int32_t height = Vector<float>::largest_lane(larger_slice(upper_slice, lower_slice));
-  const uint32_t at = static_cast<uint32_t>(lanes_with(upper_rises, height)) |
-                      static_cast<uint32_t>(lanes_with(lower_rises, height)) << 15;
-  return {height, lowest_bit(at)};
+  const __mmask16 above = compare(upper, upper_y, upper_mask, rises);
+  return (above | compare(lower, lower_y, lower_mask, rises + Rises::kHalf)) != 0;
 #else
   constexpr int kSide = Block::kSide;
   float values[Block::kSamples] = {}, blob[Block::kSamples];
@@ -136,17 +145,19 @@ Rise steepest_rise(const Map<float>& map, const PeakTable& table, int32_t m, uin
     blob[i] = table.score[m] * (foretold(table.flanks_x[m], i % kSide - kShoulderReach) *
                                 foretold(table.flanks_y[m], i / kSide - kShoulderReach));
   }
-  int32_t rises[Block::kSamples];
-  int32_t height = 0;
+  int32_t all[Block::kSamples];
+  int32_t any = 0;
   for (int i = 0; i < Block::kSamples; ++i) {
     const float rise = values[i] - blob[i];
     const bool is_wanted = ((wanted >> i & 1u) != 0) & (values[i] > threshold);
-    rises[i] = is_wanted & is_rise(rise, values[i]) ? bits_of(rise) : 0;
-    height = larger(height, rises[i]);
+    all[i] = is_wanted & is_rise(rise, values[i]) ? bits_of(rise) : 0;
+    any |= all[i];
   }
-  uint32_t at = 0;
-  for (int i = 0; i < Block::kSamples; ++i) at |= static_cast<uint32_t>(rises[i] == height) << i;
-  return {height, lowest_bit(at)};
+  constexpr int kUpper = Rises::kRows * kSide;
+  for (int i = 0; i < Rises::kWords; ++i) rises[i] = 0;
+  for (int i = 0; i < kUpper; ++i) rises[i] = all[i];
+  for (int i = kUpper; i < Block::kSamples; ++i) rises[i - kUpper + Rises::kHalf] = all[i];
+  return any != 0;
 #endif
 }
 
@@ -242,11 +253,13 @@ int32_t ShoulderFinder<float>::collect() {
   const float threshold = value_of_key(spec_.threshold_key);
   int32_t rising = 0;
   for (int32_t m = first_; m < last_; ++m) {
-    const int32_t y = table_.y[m], x = table_.x[m];
-    const Rise rise = steepest_rise(map_, table_, m, table_.inside[m] & ~marks_.around(y, x), threshold);
+    const uint32_t wanted = table_.inside[m] & ~marks_.around(table_.y[m], table_.x[m]);
     table_.leans_on[rising] = m;
-    table_.shoulder[rising] = Block::y(y, rise.sample) * map_.width + Block::x(x, rise.sample);
-    rising += rise.height > 0 ? 1 : 0;
+    rising += find_rises(map_, table_, m, wanted, threshold, table_.rises + rising * Rises::kWords) ? 1 : 0;
+  }
+  for (int32_t i = 0; i < rising; ++i) {
+    const int32_t m = table_.leans_on[i], sample = Rises::steepest(table_.rises + i * Rises::kWords);
+    table_.shoulder[i] = Block::y(table_.y[m], sample) * map_.width + Block::x(table_.x[m], sample);
   }
   if (knows_all_tops_) return rising;
   int32_t count = 0;

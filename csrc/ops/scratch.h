@@ -16,7 +16,7 @@ constexpr int64_t kPeaksTogether = 64;
 
 // On the CPU, per thread: lists of the tops of a map, a bit per sample, a stack of spans, and a table of peaks.
 struct FindScratch {
-  static constexpr int64_t kLists = 3, kColumns = 19;
+  static constexpr int64_t kLists = 3, kColumns = 51;
   int64_t list, bits, stack, column;  // in 32-bit words
 
   FindScratch(const MapView& maps, int32_t capacity) {
