@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "core/shoulders.h"
 #include "loops/peak_table.h"
@@ -87,15 +88,10 @@ struct Rises {
   }
 };
 
-// Of the `wanted` samples around peak m that are above the threshold. Returns whether any rises. Without branches,
-// since nobody can foretell where one does.
-bool find_rises(const Map<float>& map, const PeakTable& table, int32_t m, uint32_t wanted, float threshold,
-                int32_t* rises) {
-  const int64_t stride = map.stride_y;
-  const float* const samples = map.data + (table.y[m] - kShoulderReach) * stride + table.x[m] - kShoulderReach;
 #if defined(__AVX512F__)
-  // Both axes side by side: what is foretold at -2 .. 2 in lanes 0 .. 4 and 8 .. 12. The first is
-  // near * near * near * far, the second near, the third 1.
+// What the blob of peak m foretells at -2 .. 2 along x, in lanes 0 .. 4, and along y, in lanes 8 .. 12. The first of
+// these is near * near * near * far, the second near, the third 1.
+__m512 foretold_along(const PeakTable& table, int32_t m) {
   __m128 flanks = _mm_loadl_pi(_mm_setzero_ps(), reinterpret_cast<const __m64*>(table.flanks_x + m));
   flanks = _mm_loadh_pi(flanks, reinterpret_cast<const __m64*>(table.flanks_y + m));
   const __m512 four = _mm512_maskz_broadcast_f32x4(0xffff, flanks), one = _mm512_set1_ps(1.0f);
@@ -104,7 +100,16 @@ bool find_rises(const Map<float>& map, const PeakTable& table, int32_t m, uint32
   const __m512 again = _mm512_mask_mov_ps(one, 0x1111, near);
   const __m512 far =
       _mm512_mask_permutexvar_ps(one, 0x1111, _mm512_setr_epi32(1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0), four);
-  const __m512 along = _mm512_mul_ps(_mm512_mul_ps(_mm512_mul_ps(near, again), again), far);
+  return _mm512_mul_ps(_mm512_mul_ps(_mm512_mul_ps(near, again), again), far);
+}
+
+// Of the `wanted` samples around peak m that are above the threshold. Returns whether any rises. Without branches,
+// since nobody can foretell where one does.
+bool find_rises(const Map<float>& map, const PeakTable& table, int32_t m, uint32_t wanted, float threshold,
+                int32_t* rises) {
+  const int64_t stride = map.stride_y;
+  const float* const samples = map.data + (table.y[m] - kShoulderReach) * stride + table.x[m] - kShoulderReach;
+  const __m512 along = foretold_along(table, m);
   const __m512 along_x =
       _mm512_maskz_permutexvar_ps(0xffff, _mm512_setr_epi32(0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0), along);
   const __m512 upper_y = _mm512_maskz_permutexvar_ps(
@@ -129,17 +134,19 @@ bool find_rises(const Map<float>& map, const PeakTable& table, int32_t m, uint32
   lower = _mm512_mask_loadu_ps(lower, lower_mask & 0x3e0, samples + 4 * stride - 5);
   const __mmask16 above = compare(upper, upper_y, upper_mask, rises);
   return (above | compare(lower, lower_y, lower_mask, rises + Rises::kHalf)) != 0;
+}
 #else
-  constexpr int kSide = Block::kSide;
+bool find_rises(const Map<float>& map, const PeakTable& table, int32_t m, uint32_t wanted, float threshold,
+                int32_t* rises) {
+  constexpr int kSide = Block::kSide, kUpper = Rises::kRows * kSide;
+  const float* const samples = map.data + (table.y[m] - kShoulderReach) * map.stride_y + table.x[m] - kShoulderReach;
   float values[Block::kSamples] = {}, blob[Block::kSamples];
-  if (Block::inside(map.height, map.width, table.y[m], table.x[m]) == Block::kAll) {
-    for (int row = 0; row < kSide; ++row)
-      std::memcpy(values + kSide * row, samples + row * stride, sizeof(float) * kSide);
-  } else {
-    for (uint32_t left = wanted; left != 0; left &= left - 1) {
-      const int i = lowest_bit(left);
-      values[i] = samples[i / kSide * stride + i % kSide];
-    }
+  for (int row = 0; row < kSide && table.inside[m] == Block::kAll; ++row) {
+    std::memcpy(values + kSide * row, samples + row * map.stride_y, sizeof(float) * kSide);
+  }
+  for (uint32_t left = table.inside[m] == Block::kAll ? 0 : wanted; left != 0; left &= left - 1) {
+    const int i = lowest_bit(left);
+    values[i] = samples[i / kSide * map.stride_y + i % kSide];
   }
   for (int i = 0; i < Block::kSamples; ++i) {
     blob[i] = table.score[m] * (foretold(table.flanks_x[m], i % kSide - kShoulderReach) *
@@ -153,13 +160,12 @@ bool find_rises(const Map<float>& map, const PeakTable& table, int32_t m, uint32
     all[i] = is_wanted & is_rise(rise, values[i]) ? bits_of(rise) : 0;
     any |= all[i];
   }
-  constexpr int kUpper = Rises::kRows * kSide;
   for (int i = 0; i < Rises::kWords; ++i) rises[i] = 0;
   for (int i = 0; i < kUpper; ++i) rises[i] = all[i];
   for (int i = kUpper; i < Block::kSamples; ++i) rises[i - kUpper + Rises::kHalf] = all[i];
   return any != 0;
-#endif
 }
+#endif
 
 // Peaks `first` to `last` of the table are those of the map. Nearly every peak that has another one beside it has a
 // candidate, the flank of that other one.

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "loops/scan.h"
+
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -12,16 +14,8 @@
 namespace ppf::loops::PPF_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kSlice = 16;
-#elif defined(__AVX2__)
-constexpr int kSlice = 8;
-#else
-constexpr int kSlice = 4;
-#endif
-constexpr int kWidestSlice = 16;
-
-typedef int32_t Slice __attribute__((vector_size(4 * kSlice)));
+typedef Vector<float>::Values Slice;
+constexpr int kSlice = Vector<float>::kWidth;
 
 // Volatile, or GCC folds the load into each of its uses, and reads everything twice.
 template <class Number>
@@ -44,15 +38,14 @@ inline Slice lane_numbers() {
 
 // The numbers one lane further up or down, and `end` in the lane that this leaves.
 inline Slice moved_up(const Slice& slice, int32_t end) {
-  return __builtin_shuffle(slice_of(end), slice,
-                           lane_numbers() + (lane_numbers() > 0 ? slice_of(kSlice - 1) : Slice{}));
+  return __builtin_shuffle(slice, slice_of(end), lane_numbers() > 0 ? lane_numbers() - 1 : slice_of(kSlice));
 }
 
 inline Slice moved_down(const Slice& slice, int32_t end) {
   return __builtin_shuffle(slice, slice_of(end), lane_numbers() + 1);
 }
 
-#if !defined(__AVX512F__)
+#if !defined(__AVX512BW__)
 // Bit i: lane i of a comparison is true.
 inline uint32_t lanes_of(const Slice& is_true) {
 #if defined(__AVX2__)
@@ -68,7 +61,7 @@ inline uint32_t lanes_of(const Slice& is_true) {
 
 // Bit i: a[i] > b[i], for those of the wanted lanes.
 inline uint32_t lanes_above(const Slice& a, const Slice& b, uint32_t wanted = ~0u) {
-#if defined(__AVX512F__)
+#if defined(__AVX512BW__)
   return _mm512_mask_cmpgt_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
                                       reinterpret_cast<const __m512i&>(b));
 #else
@@ -78,7 +71,7 @@ inline uint32_t lanes_above(const Slice& a, const Slice& b, uint32_t wanted = ~0
 
 // Bit i: a[i] >= b[i], for those of the wanted lanes.
 inline uint32_t lanes_at_least(const Slice& a, const Slice& b, uint32_t wanted = ~0u) {
-#if defined(__AVX512F__)
+#if defined(__AVX512BW__)
   return _mm512_mask_cmpge_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
                                       reinterpret_cast<const __m512i&>(b));
 #else
@@ -88,7 +81,7 @@ inline uint32_t lanes_at_least(const Slice& a, const Slice& b, uint32_t wanted =
 
 // Writes the numbers whose bit is set, one after the other, and returns how many. There is room for kSlice.
 inline int32_t pick_lanes(const Slice& numbers, uint32_t lanes, int32_t* to) {
-#if defined(__AVX512F__)
+#if defined(__AVX512BW__)
   _mm512_storeu_si512(
       to, _mm512_maskz_compress_epi32(static_cast<__mmask16>(lanes), reinterpret_cast<const __m512i&>(numbers)));
   return __builtin_popcount(lanes);

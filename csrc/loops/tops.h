@@ -98,14 +98,17 @@ typename Raw<Half>::Value raw_threshold<Half>(const PeakSpec& spec) {
 // Looks for tops in a map of finite samples whose threshold is not negative. There the raw bits of what is above the
 // threshold compare rightly with all others.
 //
-// A part of the map is read once to see in which rows each slice has something above the threshold.
-// Through runs of such rows the slice is then moved downwards, so that each row is compared within itself once, for
-// itself and for both rows beside it. Whether a sample is a top costs no branch.
+// A part of the map is read once to see in which rows each slice has something above the threshold. Through runs of
+// such rows the slice is then moved downwards, so that each row is compared within itself once, for itself and for both
+// rows beside it. Whether a sample is a top costs no branch.
 template <class T>
 class TopFinder {
  public:
   TopFinder(const PeakSpec& spec, const Map<T>& map, Tops& tops)
-      : map_(map), tops_(tops), threshold_(slice_of(raw_threshold<T>(spec))) {}
+      : map_(map), tops_(tops), threshold_(slice_of(raw_threshold<T>(spec))) {
+    const int32_t threshold = raw_threshold<T>(spec);
+    least_ = slice_of(threshold < INT32_MAX ? threshold + 1 : threshold);  // at least this is above it
+  }
 
   static bool can_read(const PeakSpec& spec, const Map<T>& map) {
     return map.stride_x == 1 && spec.threshold_key >= 0 && map.width >= kSlice;
@@ -123,7 +126,8 @@ class TopFinder {
     return Vector<float>::largest_lane(magnitude_) < Raw<T>::kInfinity;
   }
 
-  // Whether a top found so far has an equal neighbour.
+  // Whether a sample without a greater neighbour may have an equal one. It may be none of the tops: then an earlier
+  // sample of its plateau is one, or touches something higher.
   bool has_plateaus() const { return tied_ != 0; }
 
  private:
@@ -137,6 +141,7 @@ class TopFinder {
   const Map<T>& map_;
   Tops& tops_;
   const Slice threshold_;
+  Slice least_;
   Slice magnitude_ = {};
   uint32_t tied_ = 0;
 
@@ -240,10 +245,11 @@ class TopFinder {
     for (; y < end; ++y) {
       const Window next =
           y + 1 < map_.height ? window<kIsFirst, kIsLast>(y + 1, start) : Window{lowest, lowest, lowest};
-      const Slice earlier = larger_slice(larger_slice(north, at.left), threshold_);
-      const Slice later = larger_slice(next.largest(), at.right);
-      const uint32_t lanes = lanes_at_least(at.here, later, lanes_above(at.here, earlier, is_new));
-      tied_ |= lanes_at_least(later, at.here, lanes);
+      const Slice earlier = larger_slice(north, at.left), later = larger_slice(next.largest(), at.right);
+      const Slice around = larger_slice(larger_slice(earlier, later), least_);
+      const uint32_t highest = lanes_at_least(at.here, around, is_new);
+      const uint32_t lanes = lanes_above(at.here, earlier, highest);
+      tied_ |= lanes_at_least(around, at.here, highest);
       hits[count] = {y, lanes};
       count += lanes != 0 ? 1 : 0;
       north = at.largest();

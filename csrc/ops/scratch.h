@@ -22,7 +22,7 @@ struct FindScratch {
   FindScratch(const MapView& maps, int32_t capacity) {
     const int64_t height = maps.height, width = maps.width;
     list = (height + 1) / 2 * ((width + 1) / 2) + kWholeVectors;  // no two tops touch
-    bits = (height + 4) * ((width + 35) / 32 + 1);
+    bits = (height + 4) * ((width + 35) / 32 + 1);  // with a border as wide as shoulders are far from peaks
     stack = height * width + height + 2;
     column = capacity + kPeaksTogether + kWholeVectors;
   }
