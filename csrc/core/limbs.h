@@ -57,19 +57,27 @@ struct Vector {
   float x, y;
 };
 
-// The two channels [H, W] of one limb. Offsets into a channel fit 32 bits: ops sees to that.
-template <class T>
-struct Field {
-  const T* x;
-  const T* y;
+// The four samples around a place: where those on the left lie in a channel, and how far the place is from the first.
+struct Cell {
+  int32_t upper, lower;
+  float fx, fy;
+};
+
+// Bilinear; Number: float, or a vector of them. On the last column (fx is 1 there) the samples on the right are those
+// of the place, and those on the left do not count.
+template <class Number>
+PPF_HD Number mix(Number fx, Number fy, Number upper_left, Number upper_right, Number lower_left, Number lower_right) {
+  const auto is_last = fx >= 1.0f;
+  const Number x = is_last ? Number{} : fx;
+  const Number a = is_last ? upper_right : upper_left, c = is_last ? lower_right : lower_left;
+  const Number w00 = (1.0f - x) * (1.0f - fy), w01 = x * (1.0f - fy), w10 = (1.0f - x) * fy, w11 = x * fy;
+  return (a * w00 + upper_right * w01) + (c * w10 + lower_right * w11);
+}
+
+// Where the samples of a channel [H, W] lie. Offsets into a channel fit 32 bits: ops sees to that.
+struct Grid {
   int32_t height, width;
   int32_t stride_y, stride_x;
-
-  PPF_HD Vector at(int32_t offset) const { return {to_float(x[offset]), to_float(y[offset])}; }
-
-  PPF_HD Vector nearest(Place place) const {
-    return at(rounded(place.y, height) * stride_y + rounded(place.x, width) * stride_x);
-  }
 
   PPF_HD static int32_t rounded(float value, int32_t size) { return static_cast<int32_t>(inside(value, size) + 0.5f); }
 
@@ -80,27 +88,52 @@ struct Field {
     return low < last ? low : last;
   }
 
-  PPF_HD Vector bilinear(Place place) const {
+  PPF_HD int32_t nearest(Place place) const {
+    return rounded(place.y, height) * stride_y + rounded(place.x, width) * stride_x;
+  }
+
+  // From a sample to the one on its right: always two that lie side by side, unless the map has one column.
+  PPF_HD int32_t step_x() const { return width > 1 ? stride_x : 0; }
+
+  PPF_HD Cell cell(Place place) const {
     const float px = inside(place.x, width), py = inside(place.y, height);
-    const int32_t left = static_cast<int32_t>(px), top = static_cast<int32_t>(py);
-    const int32_t right = smaller(left + 1, width - 1), bottom = smaller(top + 1, height - 1);
-    const float fx = px - static_cast<float>(left), fy = py - static_cast<float>(top);
-    const int32_t upper = top * stride_y, lower = bottom * stride_y;
-    const int32_t west = left * stride_x, east = right * stride_x;
-    const float w00 = (1.0f - fx) * (1.0f - fy), w01 = fx * (1.0f - fy), w10 = (1.0f - fx) * fy, w11 = fx * fy;
-    const Vector a = at(upper + west), b = at(upper + east), c = at(lower + west), d = at(lower + east);
-    return {(a.x * w00 + b.x * w01) + (c.x * w10 + d.x * w11), (a.y * w00 + b.y * w01) + (c.y * w10 + d.y * w11)};
+    const int32_t left = larger(smaller(static_cast<int32_t>(px), width - 2), 0), top = static_cast<int32_t>(py);
+    const int32_t bottom = smaller(top + 1, height - 1), west = left * stride_x;
+    return {top * stride_y + west, bottom * stride_y + west, px - static_cast<float>(left),
+            py - static_cast<float>(top)};
+  }
+};
+
+PPF_HD Grid grid_of(const MapView& fields) {
+  return {fields.height, fields.width, static_cast<int32_t>(fields.stride_y), static_cast<int32_t>(fields.stride_x)};
+}
+
+// The two channels of one limb.
+template <class T>
+struct Field {
+  const T* x;
+  const T* y;
+  Grid grid;
+
+  PPF_HD Vector at(int32_t offset) const { return {to_float(x[offset]), to_float(y[offset])}; }
+
+  PPF_HD Vector nearest(Place place) const { return at(grid.nearest(place)); }
+
+  PPF_HD Vector bilinear(Place place) const {
+    const Cell cell = grid.cell(place);
+    const int32_t step = grid.step_x();
+    const Vector a = at(cell.upper), b = at(cell.upper + step), c = at(cell.lower), d = at(cell.lower + step);
+    return {mix(cell.fx, cell.fy, a.x, b.x, c.x, d.x), mix(cell.fx, cell.fy, a.y, b.y, c.y, d.y)};
   }
 };
 
 template <class T>
 PPF_HD Field<T> field_at(const MapView& fields, int64_t n, const Limb& limb) {
   const T* const first = static_cast<const T*>(fields.data) + n * fields.stride_n;
-  return {first + limb.x * fields.stride_k,      first + limb.y * fields.stride_k,     fields.height, fields.width,
-          static_cast<int32_t>(fields.stride_y), static_cast<int32_t>(fields.stride_x)};
+  return {first + limb.x * fields.stride_k, first + limb.y * fields.stride_k, grid_of(fields)};
 }
 
-PPF_HD Place between(Place a, Place b, float part) { return {a.x + (b.x - a.x) * part, a.y + (b.y - a.y) * part}; }
+PPF_HD Place along(Place from, Vector step, float part) { return {from.x + step.x * part, from.y + step.y * part}; }
 
 // ---- kLine ------------------------------------------------------------------------------------------------------
 //
@@ -129,12 +162,17 @@ PPF_HD auto may_be_linked(Number dx, Number dy, Number at_both_x, Number at_both
          (square <= most_length * most_length);
 }
 
+// A sample of the field between two joints that are `step` apart.
+PPF_HD bool runs_along(Vector sample, Vector step, float threshold) {
+  const float along = sample.x * step.x + sample.y * step.y;
+  return (along > 0.0f) & (along * along > threshold * threshold * (step.x * step.x + step.y * step.y)) &
+         (along < kInfinity);
+}
+
 template <class T>
 PPF_HD bool runs_along(const Field<T>& field, Place a, Place b, float part, float threshold) {
-  const float dx = b.x - a.x, dy = b.y - a.y;
-  const Vector sample = field.nearest(between(a, b, part));
-  const float along = sample.x * dx + sample.y * dy;
-  return (along > 0.0f) & (along * along > threshold * threshold * (dx * dx + dy * dy)) & (along < kInfinity);
+  const Vector step{b.x - a.x, b.y - a.y};
+  return runs_along(field.nearest(along(a, step, part)), step, threshold);
 }
 
 struct LineSums {
@@ -142,9 +180,7 @@ struct LineSums {
   float total = 0.0f;    // of magnitudes: finite when all samples are
   float aligned = 0.0f;  // of cosines
 
-  template <class T>
-  PPF_HD void add(const Field<T>& field, Place from, Vector step, Vector unit, float part, float threshold) {
-    const Vector sample = field.bilinear({from.x + step.x * part, from.y + step.y * part});
+  PPF_HD void add(Vector sample, Vector unit, float threshold) {
     const float along = sample.x * unit.x + sample.y * unit.y;
     const float magnitude = square_root(sample.x * sample.x + sample.y * sample.y);
     good += along > threshold ? 1.0f : 0.0f;
@@ -153,25 +189,37 @@ struct LineSums {
   }
 };
 
+// Tells `visit` each sample of a line: its number, and which part of the way it is at. Written out one by one, since
+// compilers do not vectorise a loop over pairs that has another inside.
+template <class Visit>
+PPF_HD void visit_line(const Visit& visit) {
+  visit(0, 0.1f);
+  visit(1, 0.3f);
+  visit(2, 0.5f);
+  visit(3, 0.7f);
+  visit(4, 0.9f);
+}
+
 // Half the logarithm of how far, relative to chance, the field speaks for the pair: how well its direction agrees
 // (1 - cos is half the squared angle), against how many other candidates as near as this one are to be expected.
-// Weighed by logistic regression over synthetic crowds. The samples are written out one by one, since compilers do not
-// vectorise a loop over pairs that has another inside.
-template <class T>
-PPF_HD float line_score(const Field<T>& field, Place a, Place b, float threshold) {
-  const Vector step{b.x - a.x, b.y - a.y};
+// Weighed by logistic regression over synthetic crowds. `sample_at` takes what `visit_line` tells.
+template <class SampleAt>
+PPF_HD float line_score(Vector step, float threshold, const SampleAt& sample_at) {
   const float length = square_root(step.x * step.x + step.y * step.y);
   const Vector unit{step.x / length, step.y / length};
   LineSums sums;
-  sums.add(field, a, step, unit, 0.1f, threshold);
-  sums.add(field, a, step, unit, 0.3f, threshold);
-  sums.add(field, a, step, unit, 0.5f, threshold);
-  sums.add(field, a, step, unit, 0.7f, threshold);
-  sums.add(field, a, step, unit, 0.9f, threshold);
+  const auto add = [&](int number, float part) { sums.add(sample_at(number, part), unit, threshold); };
+  visit_line(add);
   const float off = 1.0f - sums.aligned * (1.0f / kLineSamples);
   const float misalignment = off > kLeastMisalignment ? off : kLeastMisalignment;
   const float score = -0.7f * log_of(misalignment) - log_of(length);
   return ((sums.good == kLineSamples) & is_finite(sums.total) & is_finite(score)) ? score : kNoLink;
+}
+
+template <class T>
+PPF_HD float line_score(const Field<T>& field, Place a, Place b, float threshold) {
+  const Vector step{b.x - a.x, b.y - a.y};
+  return line_score(step, threshold, [&](int, float part) { return field.bilinear(along(a, step, part)); });
 }
 
 // ---- kOpenPose --------------------------------------------------------------------------------------------------
@@ -191,9 +239,10 @@ PPF_HD float openpose_score(const Field<T>& field, Place a, Place b, float thres
       clamp_to(static_cast<int32_t>(square_root(5.0f * longest) + 0.5f), kLeastOpenPoseSamples, kMostOpenPoseSamples);
   const float ux = dx / length, uy = dy / length;
   const float step_x = dx / static_cast<float>(count), step_y = dy / static_cast<float>(count);
-  const int32_t height = field.height * kUpsample, width = field.width * kUpsample;
-  const Map<T> map_x{field.x, field.height, field.width, field.stride_y, field.stride_x, false};
-  const Map<T> map_y{field.y, field.height, field.width, field.stride_y, field.stride_x, false};
+  const Grid& grid = field.grid;
+  const int32_t height = grid.height * kUpsample, width = grid.width * kUpsample;
+  const Map<T> map_x{field.x, grid.height, grid.width, grid.stride_y, grid.stride_x, false};
+  const Map<T> map_y{field.y, grid.height, grid.width, grid.stride_y, grid.stride_x, false};
   // So near that the field between the two is hardly there: they pass for one place.
   const float side = square_root(static_cast<float>(width) * static_cast<float>(height));
   const bool is_near = length < side / 150.0f;
@@ -205,7 +254,7 @@ PPF_HD float openpose_score(const Field<T>& field, Place a, Place b, float thres
     // limb are through after one sample. A prime above all counts leads to every sample.
     const int32_t i = (count / 2 + s * 29) % count;
     const float t = static_cast<float>(i);
-    const int32_t x = Field<T>::rounded(from.x + t * step_x, width), y = Field<T>::rounded(from.y + t * step_y, height);
+    const int32_t x = Grid::rounded(from.x + t * step_x, width), y = Grid::rounded(from.y + t * step_y, height);
     samples[i] = ux * upsampled_value(map_x, y, x) + uy * upsampled_value(map_y, y, x);
     if (!is_finite(samples[i])) return kNoLink;
     if (samples[i] > threshold) continue;
@@ -225,6 +274,7 @@ constexpr int kTrtPoseSamples = 7;
 // Every pair has a score, good or bad: the assignment weighs them all.
 template <class T>
 PPF_HD float trt_pose_score(const Field<T>& field, Place a, Place b) {
+  const Grid& grid = field.grid;
   const float dx = b.x - a.x, dy = b.y - a.y;
   const float length = square_root(dx * dx + dy * dy) + 1e-5f;
   const float ux = dx / length, uy = dy / length;
@@ -234,9 +284,9 @@ PPF_HD float trt_pose_score(const Field<T>& field, Place a, Place b) {
     const float x = a.x + 0.5f + dx * part, y = a.y + 0.5f + dy * part;
     // Cut off towards zero, so that the pixel left of the map is still its first.
     const bool is_inside =
-        (x > -1.0f) & (x < static_cast<float>(field.width)) & (y > -1.0f) & (y < static_cast<float>(field.height));
+        (x > -1.0f) & (x < static_cast<float>(grid.width)) & (y > -1.0f) & (y < static_cast<float>(grid.height));
     if (!is_inside) continue;
-    const Vector sample = field.at(static_cast<int32_t>(y) * field.stride_y + static_cast<int32_t>(x) * field.stride_x);
+    const Vector sample = field.at(static_cast<int32_t>(y) * grid.stride_y + static_cast<int32_t>(x) * grid.stride_x);
     total += sample.x * ux + sample.y * uy;
   }
   const float score = total / kTrtPoseSamples;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/limbs.h"
 #include "core/peaks.h"
 #include "core/published_peaks.h"
 
@@ -47,10 +48,23 @@ struct PublishedScratch {
   int64_t words() const { return padded + columns + flags + shortlist; }
 };
 
-// On the CPU, per thread, for the limbs of one field: both ends of each candidate, and lists of pairs, with room
-// to work in whole vectors.
-inline int64_t pair_words(int32_t capacity) { return static_cast<int64_t>(capacity) * capacity + 64; }
-inline int64_t end_words(int32_t capacity) { return static_cast<int64_t>(capacity) + 16; }
-inline int64_t limb_words(int32_t capacity) { return 8 * end_words(capacity) + 4 * pair_words(capacity); }
+// On the CPU, per thread, for the limbs of one image: where the candidates of each joint are, the directions of the
+// fields at the ends of some limbs, and a list of pairs. All in whole vectors, with room to write past the end.
+struct LimbScratch {
+  static constexpr int32_t kEnds = 1024, kPairs = 512, kPastEnd = 16;
+
+  int32_t joint;        // candidates of one joint
+  int32_t ends, pairs;  // entries
+
+  explicit LimbScratch(int32_t capacity) {
+    joint = (capacity + kPastEnd - 1) / kPastEnd * kPastEnd;
+    ends = kEnds + 2 * joint + kPastEnd;
+    pairs = kPairs + joint + 2 * kPastEnd;
+  }
+
+  int64_t words() const { return 3 * int64_t{kMaxJoints} * joint + 4 * int64_t{ends} + 13 * int64_t{pairs}; }
+};
+
+inline int64_t limb_words(int32_t capacity) { return LimbScratch(capacity).words(); }
 
 }  // namespace ppf

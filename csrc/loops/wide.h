@@ -1,0 +1,159 @@
+// As many numbers side by side as a register of the instruction set holds: compilers take comparisons of longer vectors
+// apart number by number.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/half.h"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace ppf::loops::PPF_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kWide = 16;
+#elif defined(__AVX2__)
+constexpr int kWide = 8;
+#else
+constexpr int kWide = 4;
+#endif
+
+typedef float WideFloat __attribute__((vector_size(4 * kWide)));
+typedef int32_t WideInt __attribute__((vector_size(4 * kWide)));
+
+// How far a loop over `count` goes that takes kWide at a time.
+inline int32_t whole(int32_t count) { return (count + kWide - 1) / kWide * kWide; }
+
+inline WideFloat load(const float* from) {
+  WideFloat wide;
+  std::memcpy(&wide, from, sizeof wide);
+  return wide;
+}
+
+inline WideInt load(const int32_t* from) {
+  WideInt wide;
+  std::memcpy(&wide, from, sizeof wide);
+  return wide;
+}
+
+template <class Wide, class Number>
+void store(const Wide& wide, Number* to) {
+  static_assert(sizeof wide == kWide * sizeof(Number));
+  std::memcpy(to, &wide, sizeof wide);
+}
+
+inline WideFloat all_of(float value) { return WideFloat{} + value; }
+inline WideInt all_of(int32_t value) { return WideInt{} + value; }
+
+inline WideInt counted() {
+  WideInt numbers;
+  for (int i = 0; i < kWide; ++i) numbers[i] = i;
+  return numbers;
+}
+
+// Bit i: what[i] is true, as comparisons have it: all its bits are set.
+inline uint32_t mask_of(const WideInt& what) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask(reinterpret_cast<const __m512i&>(what));
+#elif defined(__AVX2__)
+  return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<const __m256&>(what)));
+#elif defined(__SSE2__)
+  return static_cast<uint32_t>(_mm_movemask_ps(reinterpret_cast<const __m128&>(what)));
+#else
+  uint32_t mask = 0;
+  for (int i = 0; i < kWide; ++i) mask |= (static_cast<uint32_t>(what[i]) & 1) << i;
+  return mask;
+#endif
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// For each mask, the lanes whose bit is set, one a byte.
+struct LaneOrders {
+  uint64_t of[1 << kWide] = {};
+
+  constexpr LaneOrders() {
+    for (int mask = 0; mask < 1 << kWide; ++mask) {
+      int count = 0;
+      for (int lane = 0; lane < kWide; ++lane) {
+        if ((mask >> lane & 1) != 0) of[mask] |= static_cast<uint64_t>(lane) << (8 * count++);
+      }
+    }
+  }
+};
+
+constexpr LaneOrders kLaneOrders;
+#endif
+
+// The lanes whose bit is set. `store` puts them one after the other, where there has to be room for all kWide.
+class Picked {
+ public:
+  explicit Picked(uint32_t mask) : mask_(mask) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    order_ = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(kLaneOrders.of[mask])));
+#endif
+  }
+
+  int32_t count() const { return __builtin_popcount(mask_); }
+
+  template <class Wide, class Number>
+  void store(const Wide& wide, Number* to) const {
+    static_assert(sizeof wide == kWide * sizeof(Number));
+#if defined(__AVX512F__)
+    _mm512_storeu_si512(
+        to, _mm512_maskz_compress_epi32(static_cast<__mmask16>(mask_), reinterpret_cast<const __m512i&>(wide)));
+#elif defined(__AVX2__)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                        _mm256_permutevar8x32_epi32(reinterpret_cast<const __m256i&>(wide), order_));
+#else
+    for (int lane = 0; lane < kWide; ++lane) {
+      *to = wide[lane];
+      to += mask_ >> lane & 1;
+    }
+#endif
+  }
+
+ private:
+  uint32_t mask_;
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  __m256i order_;
+#endif
+};
+
+// Of kWide pairs side by side, the first and the second of each.
+struct Sides {
+  WideFloat first, second;
+};
+
+inline Sides load_sides(const float* pairs) {
+  const WideFloat a = load(pairs), b = load(pairs + kWide);
+  Sides sides;
+#if defined(__AVX512F__)
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  const auto side = [&](const __m512i& which) {
+    return _mm512_permutex2var_ps(reinterpret_cast<const __m512&>(a), which, reinterpret_cast<const __m512&>(b));
+  };
+  reinterpret_cast<__m512&>(sides.first) = side(even);
+  reinterpret_cast<__m512&>(sides.second) = side(odd);
+#else
+  for (int i = 0; i < kWide; ++i) {
+    const int from = 2 * i;
+    sides.first[i] = from < kWide ? a[from] : b[from - kWide];
+    sides.second[i] = from < kWide ? a[from + 1] : b[from + 1 - kWide];
+  }
+#endif
+  return sides;
+}
+
+inline Sides load_sides(const Half* pairs) {
+  float values[2 * kWide];
+  for (int i = 0; i < 2 * kWide; ++i) values[i] = to_float(pairs[i]);
+  return load_sides(values);
+}
+
+}  // namespace
+}  // namespace ppf::loops::PPF_ISA
