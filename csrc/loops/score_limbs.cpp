@@ -54,20 +54,26 @@ struct Channels {
 // In the loops below everything they read is a local: what is written could otherwise be anything, and each would be
 // read again.
 
-// Places past `count` are read when they are in the same strip, and forgotten.
+// Entries past `count` are read where there are any, and forgotten.
 void fill_places(const PeakLists& peaks, int64_t list, const Grid& map, const Places& places) {
   const Grid grid = map;
-  const int32_t count = peaks.count[list], end = whole(count), there = smaller(end, peaks.capacity);
-  const float* const __restrict xy = peaks.xy + list * peaks.capacity * 2;
-  float* const __restrict x = places.x, * const __restrict y = places.y;
-  int32_t* const __restrict sample = places.sample;
-  for (int32_t i = 0; i < there; ++i) {
-    const Place place{xy[2 * i], xy[2 * i + 1]};
-    x[i] = i < count ? place.x : kNan;
-    y[i] = place.y;
-    sample[i] = grid.nearest(place);
+  const int32_t count = peaks.count[list];
+  const float* xy = peaks.xy + list * peaks.capacity * 2;
+  for (int32_t i = 0; i < count; i += kWide, xy += 2 * kWide) {
+    float last[2 * kWide];
+    const bool is_whole = i + kWide <= peaks.capacity;
+    if (!is_whole) std::memcpy(last, xy, static_cast<std::size_t>(peaks.capacity - i) * 2 * sizeof(float));
+    const float* const from = is_whole ? xy : last;
+    const Sides place = sides_of(load(from), load(from + kWide));
+    const WideInt is_there = counted() + i < count;
+    store(is_there ? place.first : all_of(kNan), places.x + i);
+    store(is_there ? place.second : all_of(kNan), places.y + i);
   }
-  for (int32_t i = there; i < end; ++i) x[i] = y[i] = kNan;
+  const float *const x = places.x, *const y = places.y;
+  int32_t* const __restrict sample = places.sample;
+  const int32_t end = whole(count);
+#pragma GCC ivdep
+  for (int32_t i = 0; i < end; ++i) sample[i] = grid.nearest({x[i], y[i]});
 }
 
 // Keeps those entries for which `passes` says so. What is written never reaches what has not been read.
@@ -97,9 +103,9 @@ void keep_nearest(const Pairs& pairs, int32_t first, int32_t count) {
   }
   int32_t kept = 0;
   for (int32_t s = 0; s < strips; ++s) {
-    WideInt nearer = all_of(0);  // less one for each pair that is
-    for (int32_t r = 0; r < count; ++r) nearer += squares[r] < square[s];
-    mask[s] = mask_of(nearer > -kMostScored);
+    WideInt nearer = all_of(0);
+    for (int32_t r = 0; r < count; ++r) nearer = squares[r] < square[s] ? nearer + 1 : nearer;
+    mask[s] = mask_of(nearer < kMostScored);
     kept += __builtin_popcount(mask[s]);
   }
   // Of equally far ones the last are too many.
@@ -207,37 +213,45 @@ class Lines {
   int32_t screen(int32_t limb, int32_t direction) {
     const Limb& ends = spec_.limb[limb];
     const int32_t rows = count_of(ends.first), columns = count_of(ends.second);
+    const int64_t first_row = (image_ * spec_.limbs + limb) * peaks_.capacity;
+    int32_t *const counts = out_.count + first_row, *const totals = out_.total + first_row;
+    for (int32_t i = 0; i < rows; ++i) counts[i] = totals[i] = 0;
+    if (rows == 0 || columns == 0) return direction;
     const Places from = places_of(ends.first), to = places_of(ends.second);
-    const float* const first_x = directions_.x + direction;
-    const float* const first_y = directions_.y + direction;
+    const float *const first_x = directions_.x + direction, *const first_y = directions_.y + direction;
     const float *const second_x = first_x + rows, *const second_y = first_y + rows;
-    const int64_t row = ((image_ * spec_.limbs) + limb) * peaks_.capacity;
     const float most_length = spec_.longest * static_cast<float>(larger(grid_.height, grid_.width));
+    const Pairs pairs = pairs_;
+    int32_t count = count_;
     for (int32_t i = 0; i < rows; ++i) {
-      if (count_ > LimbScratch::kPairs) finish();
-      out_.count[row + i] = out_.total[row + i] = 0;
       const WideInt key = counted() + (limb << kLimbShift | i << kFirstShift);
-      int32_t end = count_;
+      int32_t end = count;
       for (int32_t j = 0; j < columns; j += kWide) {
         const WideFloat dx = load(to.x + j) - from.x[i], dy = load(to.y + j) - from.y[i];
         const WideFloat x = load(second_x + j) + first_x[i], y = load(second_y + j) + first_y[i];
         const Picked picked(mask_of(may_be_linked(dx, dy, x, y, most_length)));
-        picked.store(dx, pairs_.step_x + end);
-        picked.store(dy, pairs_.step_y + end);
-        picked.store(key + j, pairs_.key + end);
+        picked.store(dx, pairs.step_x + end);
+        picked.store(dy, pairs.step_y + end);
+        picked.store(key + j, pairs.key + end);
         end += picked.count();
       }
-      if (end - count_ > kMostScored) {
-        keep_nearest(pairs_, count_, end - count_);
-        end = count_ + kMostScored;
+      if (end - count > kMostScored) {
+        keep_nearest(pairs, count, end - count);
+        end = count + kMostScored;
       }
-      for (int32_t p = count_; p < count_ + kMostScored; p += kWide) {
-        store(all_of(from.x[i]), pairs_.x + p);
-        store(all_of(from.y[i]), pairs_.y + p);
+      for (int32_t p = count; p < count + kMostScored; p += kWide) {
+        store(all_of(from.x[i]), pairs.x + p);
+        store(all_of(from.y[i]), pairs.y + p);
       }
-      count_ = end;
+      count = end;
+      if (count > LimbScratch::kPairs) {
+        count_ = count;
+        finish();
+        count = 0;
+      }
     }
-    return rows == 0 || columns == 0 ? direction : direction + rows + columns;
+    count_ = count;
+    return direction + rows + columns;
   }
 
   // Takes the list to its end and empties it.
@@ -290,8 +304,7 @@ class Lines {
   struct Samples {
     int32_t upper[kLineSamples][kWide], lower[kLineSamples][kWide];
     float fx[kLineSamples][kWide], fy[kLineSamples][kWide];
-    T upper_x[kLineSamples][2 * kWide], lower_x[kLineSamples][2 * kWide];
-    T upper_y[kLineSamples][2 * kWide], lower_y[kLineSamples][2 * kWide];
+    T corners_x[kLineSamples][4 * kWide], corners_y[kLineSamples][4 * kWide];  // of each pair, row by row
     WideFloat x[kLineSamples], y[kLineSamples];
   };
 
@@ -330,23 +343,27 @@ class Lines {
       const Channels<T> channels = channels_[key[p] >> kLimbShift];
       for (int32_t s = 0; s < kLineSamples; ++s) {
         const int32_t upper = samples.upper[s][p], lower = samples.lower[s][p];
-        copy_two<kSideBySide>(channels.x + upper, step, samples.upper_x[s] + 2 * p);
-        copy_two<kSideBySide>(channels.x + lower, step, samples.lower_x[s] + 2 * p);
-        copy_two<kSideBySide>(channels.y + upper, step, samples.upper_y[s] + 2 * p);
-        copy_two<kSideBySide>(channels.y + lower, step, samples.lower_y[s] + 2 * p);
+        T *const x = samples.corners_x[s] + 4 * p, *const y = samples.corners_y[s] + 4 * p;
+        copy_two<kSideBySide>(channels.x + upper, step, x);
+        copy_two<kSideBySide>(channels.x + lower, step, x + 2);
+        copy_two<kSideBySide>(channels.y + upper, step, y);
+        copy_two<kSideBySide>(channels.y + lower, step, y + 2);
       }
     }
+  }
+
+  static WideFloat mixed(const WideFloat& fx, const WideFloat& fy, const T* corners) {
+    const Sides few = sides_of(load(corners), load(corners + kWide));
+    const Sides more = sides_of(load(corners + 2 * kWide), load(corners + 3 * kWide));
+    const Sides left = sides_of(few.first, more.first), right = sides_of(few.second, more.second);
+    return mix(fx, fy, left.first, right.first, left.second, right.second);
   }
 
   void mix_samples(Samples& samples) const {
     for (int32_t s = 0; s < kLineSamples; ++s) {
       const WideFloat fx = load(samples.fx[s]), fy = load(samples.fy[s]);
-      const auto mixed = [&](const T* upper, const T* lower) {
-        const Sides above = load_sides(upper), below = load_sides(lower);
-        return mix(fx, fy, above.first, above.second, below.first, below.second);
-      };
-      samples.x[s] = mixed(samples.upper_x[s], samples.lower_x[s]);
-      samples.y[s] = mixed(samples.upper_y[s], samples.lower_y[s]);
+      samples.x[s] = mixed(fx, fy, samples.corners_x[s]);
+      samples.y[s] = mixed(fx, fy, samples.corners_y[s]);
     }
   }
 

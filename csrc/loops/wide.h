@@ -49,6 +49,12 @@ void store(const Wide& wide, Number* to) {
 inline WideFloat all_of(float value) { return WideFloat{} + value; }
 inline WideInt all_of(int32_t value) { return WideInt{} + value; }
 
+inline WideFloat load(const Half* from) {
+  WideFloat wide;
+  for (int i = 0; i < kWide; ++i) wide[i] = to_float(from[i]);
+  return wide;
+}
+
 inline WideInt counted() {
   WideInt numbers;
   for (int i = 0; i < kWide; ++i) numbers[i] = i;
@@ -128,31 +134,30 @@ struct Sides {
   WideFloat first, second;
 };
 
-inline Sides load_sides(const float* pairs) {
-  const WideFloat a = load(pairs), b = load(pairs + kWide);
+inline Sides sides_of(const WideFloat& a, const WideFloat& b) {
   Sides sides;
 #if defined(__AVX512F__)
   const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-  const auto side = [&](const __m512i& which) {
-    return _mm512_permutex2var_ps(reinterpret_cast<const __m512&>(a), which, reinterpret_cast<const __m512&>(b));
+  const __m512 from = reinterpret_cast<const __m512&>(a), to = reinterpret_cast<const __m512&>(b);
+  reinterpret_cast<__m512&>(sides.first) = _mm512_permutex2var_ps(from, even, to);
+  reinterpret_cast<__m512&>(sides.second) = _mm512_permutex2var_ps(from, odd, to);
+#elif defined(__AVX2__)
+  const __m256 from = reinterpret_cast<const __m256&>(a), to = reinterpret_cast<const __m256&>(b);
+  const auto in_order = [](__m256 halves) {
+    return _mm256_permute4x64_pd(_mm256_castps_pd(halves), _MM_SHUFFLE(3, 1, 2, 0));
   };
-  reinterpret_cast<__m512&>(sides.first) = side(even);
-  reinterpret_cast<__m512&>(sides.second) = side(odd);
+  reinterpret_cast<__m256d&>(sides.first) = in_order(_mm256_shuffle_ps(from, to, _MM_SHUFFLE(2, 0, 2, 0)));
+  reinterpret_cast<__m256d&>(sides.second) = in_order(_mm256_shuffle_ps(from, to, _MM_SHUFFLE(3, 1, 3, 1)));
 #else
-  for (int i = 0; i < kWide; ++i) {
-    const int from = 2 * i;
-    sides.first[i] = from < kWide ? a[from] : b[from - kWide];
-    sides.second[i] = from < kWide ? a[from + 1] : b[from + 1 - kWide];
+  for (int i = 0; i < kWide / 2; ++i) {
+    sides.first[i] = a[2 * i];
+    sides.second[i] = a[2 * i + 1];
+    sides.first[i + kWide / 2] = b[2 * i];
+    sides.second[i + kWide / 2] = b[2 * i + 1];
   }
 #endif
   return sides;
-}
-
-inline Sides load_sides(const Half* pairs) {
-  float values[2 * kWide];
-  for (int i = 0; i < 2 * kWide; ++i) values[i] = to_float(pairs[i]);
-  return load_sides(values);
 }
 
 }  // namespace
