@@ -13,11 +13,12 @@
 namespace ppf::loops::PPF_ISA {
 namespace {
 
-// The candidates of all joints: `room` entries for each, those past the last candidate nowhere.
+// The candidates of one joint or of one after the other: in whole vectors, past the last candidate nowhere.
 struct Places {
   float *x, *y;
   int32_t* sample;  // the nearest, as an offset into any channel
-  int32_t room;
+
+  Places after(int32_t count) const { return {x + count, y + count, sample + count}; }
 };
 
 // The directions of fields at candidates, one after the other.
@@ -29,6 +30,7 @@ struct Directions {
 // A pair as one number: limb, first and second candidate.
 constexpr int32_t kLimbShift = 16, kFirstShift = 8, kCandidate = 0xff;
 static_assert(kMaxCandidates <= kCandidate + 1 && kLimbShift == 2 * kFirstShift);
+static_assert(kWide <= LimbScratch::kPastEnd && kMostScored <= LimbScratch::kPastEnd);
 
 struct Pairs {
   int32_t* key;
@@ -90,39 +92,39 @@ int32_t keep(const int32_t* passes, int32_t count, Value*... values) {
   return kept;
 }
 
-// Leaves the nearest kMostScored of more pairs of one candidate, in order.
+// Of equally far pairs the last are too many.
+void drop_farthest(const float* squares, int32_t count, int32_t kept, uint32_t* mask) {
+  const auto is_kept = [&](int32_t p) { return (mask[p / kWide] >> (p % kWide) & 1) != 0; };
+  float farthest = 0.0f;
+  for (int32_t p = 0; p < count; ++p) farthest = is_kept(p) && squares[p] > farthest ? squares[p] : farthest;
+  for (int32_t p = count - 1; kept > kMostScored; --p) {
+    if (!is_kept(p) || squares[p] != farthest) continue;
+    mask[p / kWide] &= ~(1u << (p % kWide));
+    --kept;
+  }
+}
+
+// Leaves the nearest kMostScored of more pairs of one candidate, in order: those with few that are nearer. To count
+// them for each is hardly more work than to sort, and has no branches.
 void keep_nearest(const Pairs& pairs, int32_t first, int32_t count) {
   float squares[kMaxCandidates + kWide];
-  WideFloat square[kMaxCandidates / kWide];
   uint32_t mask[kMaxCandidates / kWide];
-  const int32_t strips = whole(count) / kWide;
-  for (int32_t s = 0; s < strips; ++s) {
-    const WideFloat dx = load(pairs.step_x + first + s * kWide), dy = load(pairs.step_y + first + s * kWide);
-    square[s] = counted() + s * kWide < all_of(count) ? dx * dx + dy * dy : all_of(kInfinity);
-    store(square[s], squares + s * kWide);
+  for (int32_t p = 0; p < count; p += kWide) {
+    const WideFloat dx = load(pairs.step_x + first + p), dy = load(pairs.step_y + first + p);
+    store(counted() + p < count ? dx * dx + dy * dy : all_of(kInfinity), squares + p);
   }
   int32_t kept = 0;
-  for (int32_t s = 0; s < strips; ++s) {
+  for (int32_t p = 0; p < count; p += kWide) {
+    const WideFloat square = load(squares + p);
     WideInt nearer = all_of(0);
-    for (int32_t r = 0; r < count; ++r) nearer = squares[r] < square[s] ? nearer + 1 : nearer;
-    mask[s] = mask_of(nearer < kMostScored);
-    kept += __builtin_popcount(mask[s]);
+    for (int32_t q = 0; q < count; ++q) nearer = squares[q] < square ? nearer + 1 : nearer;
+    mask[p / kWide] = mask_of(nearer < kMostScored);
+    kept += __builtin_popcount(mask[p / kWide]);
   }
-  // Of equally far ones the last are too many.
-  if (kept > kMostScored) {
-    float farthest = 0.0f;
-    for (int32_t r = 0; r < count; ++r) {
-      if ((mask[r / kWide] >> (r % kWide) & 1) != 0 && squares[r] > farthest) farthest = squares[r];
-    }
-    for (int32_t r = count - 1; kept > kMostScored; --r) {
-      if ((mask[r / kWide] >> (r % kWide) & 1) == 0 || squares[r] != farthest) continue;
-      mask[r / kWide] &= ~(1u << (r % kWide));
-      --kept;
-    }
-  }
-  for (int32_t s = 0, to = first; s < strips; ++s) {
-    const int32_t from = first + s * kWide;
-    const Picked picked(mask[s]);
+  if (kept > kMostScored) drop_farthest(squares, count, kept, mask);
+  for (int32_t p = 0, to = first; p < count; p += kWide) {
+    const int32_t from = first + p;
+    const Picked picked(mask[p / kWide]);
     picked.store(load(pairs.step_x + from), pairs.step_x + to);
     picked.store(load(pairs.step_y + from), pairs.step_y + to);
     picked.store(load(pairs.key + from), pairs.key + to);
@@ -142,8 +144,7 @@ class Lines {
       return here;
     };
     const auto integers = [&](int64_t count) { return reinterpret_cast<int32_t*>(floats(count)); };
-    const int64_t all = int64_t{kMaxJoints} * room.joint;
-    places_ = {floats(all), floats(all), integers(all), room.joint};
+    places_ = {floats(room.places), floats(room.places), integers(room.places)};
     directions_ = {floats(room.ends), floats(room.ends), floats(room.ends), floats(room.ends)};
     const auto list = [&] { return floats(room.pairs) + LimbScratch::kPastEnd; };
     const auto integer_list = [&] { return reinterpret_cast<int32_t*>(list()); };
@@ -151,18 +152,24 @@ class Lines {
               list(),         list(), integer_list(), integer_list(), integer_list(), integer_list()};
   }
 
-  // Limbs first..last of image n.
+  // Limbs first to last - 1 of image n.
   void score(int64_t n, int32_t first, int32_t last) {
     image_ = n;
-    for (int32_t k = 0; k < spec_.joints; ++k) fill_places(peaks_, n * spec_.joints + k, grid_, places_of(k));
+    // Close together, since rows of the lists of peaks lie so far apart that they push each other out of the cache.
+    int32_t end = 0;
+    for (int32_t k = 0; k < spec_.joints; ++k) {
+      places_of_[k] = places_.after(end);
+      fill_places(peaks_, n * spec_.joints + k, grid_, places_of_[k]);
+      end += whole(count_of(k));
+    }
     for (int32_t l = first; l < last; ++l) {
       const Field<T> field = field_at<T>(fields_, n, spec_.limb[l]);
       channels_[l] = {field.x, field.y};
     }
     while (first < last) {
-      const int32_t end = fill_directions(first, last);
+      const int32_t filled = fill_directions(first, last);
       int32_t direction = 0;
-      for (; first < end; ++first) direction = screen(first, direction);
+      for (; first < filled; ++first) direction = screen(first, direction);
     }
     finish();
   }
@@ -170,14 +177,9 @@ class Lines {
  private:
   int32_t count_of(int32_t joint) const { return peaks_.count[image_ * spec_.joints + joint]; }
 
-  Places places_of(int32_t joint) const {
-    const int32_t first = joint * places_.room;
-    return {places_.x + first, places_.y + first, places_.sample + first, places_.room};
-  }
-
   int32_t read_directions(int32_t joint, const Channels<T>& channels, int32_t to) const {
     const int32_t count = count_of(joint);
-    const int32_t* const sample = places_of(joint).sample;
+    const int32_t* const sample = places_of_[joint].sample;
     T* const x = static_cast<T*>(directions_.sample_x) + to;
     T* const y = static_cast<T*>(directions_.sample_y) + to;
     for (int32_t i = 0; i < count; ++i) {
@@ -197,9 +199,10 @@ class Lines {
       count = read_directions(ends.second, channels_[limb], count);
     }
     const int32_t end = whole(count);
-    const T *const sample_x = static_cast<T*>(directions_.sample_x), *const sample_y =
-                                                                         static_cast<T*>(directions_.sample_y);
-    float* const __restrict x = directions_.x, * const __restrict y = directions_.y;
+    const T* const sample_x = static_cast<T*>(directions_.sample_x);
+    const T* const sample_y = static_cast<T*>(directions_.sample_y);
+    float* const __restrict x = directions_.x;
+    float* const __restrict y = directions_.y;
 #pragma GCC ivdep
     for (int32_t e = 0; e < end; ++e) {
       const Vector direction = direction_of({to_float(sample_x[e]), to_float(sample_y[e])});
@@ -217,7 +220,7 @@ class Lines {
     int32_t *const counts = out_.count + first_row, *const totals = out_.total + first_row;
     for (int32_t i = 0; i < rows; ++i) counts[i] = totals[i] = 0;
     if (rows == 0 || columns == 0) return direction;
-    const Places from = places_of(ends.first), to = places_of(ends.second);
+    const Places from = places_of_[ends.first], to = places_of_[ends.second];
     const float *const first_x = directions_.x + direction, *const first_y = directions_.y + direction;
     const float *const second_x = first_x + rows, *const second_y = first_y + rows;
     const float most_length = spec_.longest * static_cast<float>(larger(grid_.height, grid_.width));
@@ -259,44 +262,55 @@ class Lines {
     keep_those_along(0.5f);
     keep_those_along(0.25f, 0.75f);
     score_pairs();
+    rank();
     write_out();
     count_ = 0;
   }
 
-  // Pairs that the field runs along at some places between the two candidates.
+  // Keeps the pairs that the field runs along at some parts of the way.
   template <class... Part>
   void keep_those_along(Part... parts) {
-    const int32_t count = count_, end = whole(count);
-    const Grid grid = grid_;
-    const float threshold = spec_.threshold;
-    const float *const x = pairs_.x, *const y = pairs_.y, *const step_x = pairs_.step_x, *const step_y = pairs_.step_y;
-    int32_t* const __restrict passes = pairs_.passes;
-    for (int32_t p = 0; p < end; ++p) passes[p] = -1;
+    for (int32_t p = 0; p < count_; p += kWide) store(all_of(-1), pairs_.passes + p);
     for (const float part : {parts...}) {
-      int32_t* const __restrict sample = pairs_.sample;
-#pragma GCC ivdep
-      for (int32_t p = 0; p < end; ++p) sample[p] = grid.nearest(along({x[p], y[p]}, {step_x[p], step_y[p]}, part));
-      T* const __restrict sample_x = static_cast<T*>(pairs_.sample_x), * const __restrict sample_y =
-                                                                           static_cast<T*>(pairs_.sample_y);
-      read(pairs_.key, count);
-#pragma GCC ivdep
-      for (int32_t p = 0; p < end; ++p) {
-        passes[p] &= -static_cast<int32_t>(
-            runs_along({to_float(sample_x[p]), to_float(sample_y[p])}, {step_x[p], step_y[p]}, threshold));
-      }
+      find_nearest(part);
+      read_nearest();
+      judge_nearest();
     }
-    count_ = keep(passes, count, pairs_.key, pairs_.x, pairs_.y, pairs_.step_x, pairs_.step_y);
+    count_ = keep(pairs_.passes, count_, pairs_.key, pairs_.x, pairs_.y, pairs_.step_x, pairs_.step_y);
   }
 
-  // The fields' samples of all pairs.
-  void read(const int32_t* key, int32_t count) const {
-    const int32_t* const sample = pairs_.sample;
+  void find_nearest(float part) const {
+    const Grid grid = grid_;
+    const int32_t end = whole(count_);
+    const float *const x = pairs_.x, *const y = pairs_.y, *const step_x = pairs_.step_x, *const step_y = pairs_.step_y;
+    int32_t* const __restrict sample = pairs_.sample;
+#pragma GCC ivdep
+    for (int32_t p = 0; p < end; ++p) sample[p] = grid.nearest(along({x[p], y[p]}, {step_x[p], step_y[p]}, part));
+  }
+
+  void read_nearest() const {
+    const int32_t count = count_;
+    const int32_t *const key = pairs_.key, *const sample = pairs_.sample;
     T* const x = static_cast<T*>(pairs_.sample_x);
     T* const y = static_cast<T*>(pairs_.sample_y);
     for (int32_t p = 0; p < count; ++p) {
       const Channels<T>& channels = channels_[key[p] >> kLimbShift];
       x[p] = channels.x[sample[p]];
       y[p] = channels.y[sample[p]];
+    }
+  }
+
+  void judge_nearest() const {
+    const float threshold = spec_.threshold;
+    const int32_t end = whole(count_);
+    const T* const x = static_cast<T*>(pairs_.sample_x);
+    const T* const y = static_cast<T*>(pairs_.sample_y);
+    const float *const step_x = pairs_.step_x, *const step_y = pairs_.step_y;
+    int32_t* const __restrict passes = pairs_.passes;
+#pragma GCC ivdep
+    for (int32_t p = 0; p < end; ++p) {
+      const bool is_along = runs_along({to_float(x[p]), to_float(y[p])}, {step_x[p], step_y[p]}, threshold);
+      passes[p] &= -static_cast<int32_t>(is_along);
     }
   }
 
@@ -368,7 +382,6 @@ class Lines {
   }
 
   void score_pairs() {
-    const float threshold = spec_.threshold;
     Samples samples;
     for (int32_t first = 0; first < count_; first += kWide) {
       find_samples(first, samples);
@@ -379,23 +392,26 @@ class Lines {
         read_samples<false>(pairs_.key + first, few, samples);
       }
       mix_samples(samples);
-      const float *const step_x = pairs_.step_x + first, *const step_y = pairs_.step_y + first;
-      float* const __restrict score = pairs_.score + first;
-#pragma GCC ivdep
-      for (int32_t p = 0; p < kWide; ++p) {
-        const auto sample_at = [&](int number, float) { return Vector{samples.x[number][p], samples.y[number][p]}; };
-        score[p] = line_score({step_x[p], step_y[p]}, threshold, sample_at);
-      }
+      score_samples(first, samples);
     }
-    int32_t* const __restrict passes = pairs_.passes;
-    const float* const score = pairs_.score;
-    const int32_t end = whole(count_);
-    for (int32_t p = 0; p < end; ++p) passes[p] = -static_cast<int32_t>(score[p] > kNoLink);
+    for (int32_t p = 0; p < count_; p += kWide) store(load(pairs_.score + p) > kNoLink, pairs_.passes + p);
     count_ = keep(pairs_.passes, count_, pairs_.key, pairs_.score);
   }
 
-  // Pairs of one candidate lie side by side, at most kMostScored: each counts those before it in the order of score.
-  void write_out() {
+  void score_samples(int32_t first, const Samples& samples) const {
+    const float threshold = spec_.threshold;
+    const float *const step_x = pairs_.step_x + first, *const step_y = pairs_.step_y + first;
+    float* const __restrict score = pairs_.score + first;
+#pragma GCC ivdep
+    for (int32_t p = 0; p < kWide; ++p) {
+      const auto sample_at = [&](int number, float) { return Vector{samples.x[number][p], samples.y[number][p]}; };
+      score[p] = line_score({step_x[p], step_y[p]}, threshold, sample_at);
+    }
+  }
+
+  // Pairs of one candidate lie side by side, at most kMostScored: each counts those before it, in the list and in the
+  // order of scores.
+  void rank() const {
     const int32_t count = count_;
     for (int32_t p = 1; p < kMostScored; ++p) pairs_.key[-p] = pairs_.key[count - 1 + p] = -1;
     for (int32_t p = 0; p < count; p += kWide) {
@@ -412,16 +428,19 @@ class Lines {
       store(-earlier, pairs_.earlier + p);
       store((row >> kFirstShift) * peaks_.capacity + (row & kCandidate), pairs_.row + p);
     }
-    const int64_t first = image_ * spec_.limbs * peaks_.capacity, partners = out_.partners;
+  }
+
+  // The last pair of each candidate tells how many there are.
+  void write_out() const {
+    const int64_t first = image_ * spec_.limbs * peaks_.capacity;
+    const int32_t count = count_, partners = out_.partners;
     int32_t *const counts = out_.count + first, *const totals = out_.total + first;
     int32_t* const partner = out_.partner + first * partners;
     float* const score = out_.score + first * partners;
-    const int32_t *const rows = pairs_.row, *const ranks = pairs_.rank, *const earlier = pairs_.earlier;
     for (int32_t p = 0; p < count; ++p) {
-      const int64_t row = rows[p], rank = ranks[p];
-      const int32_t total = earlier[p] + 1;
+      const int32_t row = pairs_.row[p], rank = pairs_.rank[p], total = pairs_.earlier[p] + 1;
       totals[row] = total;
-      counts[row] = smaller(total, static_cast<int32_t>(partners));
+      counts[row] = smaller(total, partners);
       if (rank >= partners) continue;
       partner[row * partners + rank] = pairs_.key[p] & kCandidate;
       score[row * partners + rank] = pairs_.score[p];
@@ -434,6 +453,7 @@ class Lines {
   const PeakLists& peaks_;
   const LinkLists& out_;
   Places places_;
+  Places places_of_[kMaxJoints];
   Directions directions_;
   Pairs pairs_;
   int64_t image_ = 0;

@@ -53,16 +53,16 @@ struct PublishedScratch {
 struct LimbScratch {
   static constexpr int32_t kEnds = 1024, kPairs = 512, kPastEnd = 16;
 
-  int32_t joint;        // candidates of one joint
-  int32_t ends, pairs;  // entries
+  int32_t places, ends, pairs;  // entries of the lists
 
   explicit LimbScratch(int32_t capacity) {
-    joint = (capacity + kPastEnd - 1) / kPastEnd * kPastEnd;
+    const int32_t joint = (capacity + kPastEnd - 1) / kPastEnd * kPastEnd;
+    places = kMaxJoints * joint;
     ends = kEnds + 2 * joint + kPastEnd;
     pairs = kPairs + joint + 2 * kPastEnd;
   }
 
-  int64_t words() const { return 3 * int64_t{kMaxJoints} * joint + 4 * int64_t{ends} + 13 * int64_t{pairs}; }
+  int64_t words() const { return int64_t{3} * places + 4 * ends + 13 * pairs; }
 };
 
 inline int64_t limb_words(int32_t capacity) { return LimbScratch(capacity).words(); }
