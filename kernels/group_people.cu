@@ -18,6 +18,10 @@ struct BlockTeam {
   __device__ static bool leads() { return threadIdx.x == 0; }
   __device__ static void sync() { __syncthreads(); }
   __device__ static void sort(uint64_t* order, uint64_t*, int32_t count) { block_sort<kThreads>(order, count); }
+  __device__ static void find_joins(const GroupSpec& spec, const Candidates& from, const Workroom& room,
+                                    int32_t large) {
+    for (int32_t p = rank(); p < room.tally[1]; p += size()) ppf::find_joins(spec, from, room, p, large);
+  }
 };
 
 __global__ void __launch_bounds__(kThreads)

@@ -162,58 +162,49 @@ PPF_HD float size_penalty(float log_of_link, float log_of_set) {
 
 // ---- parts of people ----------------------------------------------------------------------------------------------
 
-// What is known of a set of joints that hang together.
-struct Fragment {
-  uint32_t joints;
-  uint32_t barred;  // joints with a limb to one of these
-  int32_t count;
-  float length2, body2;
+// The first joint in `order` that is one of these; one of them is there.
+PPF_HD int32_t first_among(const uint8_t* order, uint32_t joints) {
+  while ((joints >> *order & 1u) == 0) ++order;
+  return *order;
+}
+
+// What two fragments measure, and how far they are apart at the two joints that say most about each other.
+struct Gap {
+  float length2_a, body2_a, length2_b, body2_b;
+  float dx, dy;         // from the joint of `a` to that of `b`, px
+  float beside, above;  // how far to the side of it, and above it, the joint of `a` is when somebody stands
+  uint32_t bones;       // between the two joints
 };
 
-// What a join costs, and whether it can be at all.
-struct Join {
-  bool possible;
-  float cost;
-};
+constexpr float kNoJoin = kInfinity;      // the cost of one that cannot be
+constexpr float kMostStrain = 12.0f;      // squared deviations, about three and a half sigma
+constexpr float kLeastVariance = 0.0004f;  // of a place that bones foretell, in squared body heights
 
-constexpr float kMostStrain = 12.0f;  // squared deviations, about three and a half sigma
+PPF_HD float variance_along(const Body& body, uint32_t bones) {
+  float variance = kLeastVariance;
+  for (; bones != 0; bones &= bones - 1) variance += body.variance[lowest_bit(bones)];
+  return variance;
+}
 
-// `place_a(k)`: where joint k of fragment `a` is.
-template <class PlaceA, class PlaceB>
-PPF_HD Join join_cost(const Body& body, const Fragment& a, const PlaceA& place_a, const Fragment& b,
-                      const PlaceB& place_b) {
-  const Join never{false, 0.0f};
-  if ((a.joints & b.joints) != 0 || (a.barred & b.joints) != 0) return never;
-  const float body2 = a.body2 + b.body2;
-  if (!(body2 > 0.0f) || (a.joints & body.known) == 0 || (b.joints & body.known) == 0) return never;
+// What it costs to join across a gap, finite or kNoJoin. Without branches, so that many can be weighed side by side;
+// `variance` is that of the bones between.
+PPF_HD float join_cost(const Gap& gap, float variance) {
+  const float body2 = gap.body2_a + gap.body2_b;
   // Limbs are foreshortened, so the height is rather more than they say.
-  const float height2 = (a.length2 + b.length2) / body2 * 1.1f;
-  if (!(height2 > 0.0f) || !is_finite(height2)) return never;
-  int32_t of_b = 0;
-  while ((b.joints & body.known & (1u << body.trunk[of_b])) == 0) ++of_b;
-  const int32_t k_b = body.trunk[of_b];
-  int32_t of_a = 0;
-  while ((a.joints & body.known & (1u << body.nearest[k_b][of_a])) == 0) ++of_a;
-  const int32_t k_a = body.nearest[k_b][of_a];
-  float variance = 0.0004f;
-  for (uint32_t bones = body.chain[k_a] ^ body.chain[k_b]; bones != 0; bones &= bones - 1) {
-    variance += body.variance[lowest_bit(bones)];
-  }
+  const float height2 = (gap.length2_a + gap.length2_b) / body2 * 1.1f;
   // Which side somebody faces is not known: what is beside the neck may be on either side of it.
-  const float beside = body.x[k_a] - body.x[k_b];
-  const float variance_x = variance + 0.6f * beside * beside;
-  const Place at_a = place_a(k_a), at_b = place_b(k_b);
-  const float dx = at_b.x - at_a.x;
-  const float dy = at_b.y - at_a.y - (body.y[k_b] - body.y[k_a]) * square_root(height2);
-  float strain = (dx * dx / variance_x + dy * dy / variance) / height2;
-  if (!(strain < kMostStrain)) return never;
-  if (a.body2 > 0.0f && b.body2 > 0.0f && a.length2 > 0.0f && b.length2 > 0.0f) {
-    const float log_ratio = 0.5f * log_of((a.length2 * b.body2) / (b.length2 * a.body2));
-    strain += log_ratio * log_ratio * (1.0f / (0.35f * 0.35f));
-    if (!(strain < kMostStrain)) return never;
-  }
+  const float variance_x = variance + 0.6f * gap.beside * gap.beside;
+  const float dx = gap.dx, dy = gap.dy - gap.above * square_root(height2);
+  const float apart = (dx * dx / variance_x + dy * dy / variance) / height2;
+  const bool both_measured =
+      (gap.body2_a > 0.0f) & (gap.body2_b > 0.0f) & (gap.length2_a > 0.0f) & (gap.length2_b > 0.0f);
+  const float ratio2 = (gap.length2_a * gap.body2_b) / (gap.length2_b * gap.body2_a);
+  const float log_ratio = 0.5f * log_of(both_measured ? ratio2 : 1.0f);
+  const float strain = apart + log_ratio * log_ratio * (1.0f / (0.35f * 0.35f));
+  const bool possible =
+      (body2 > 0.0f) & (height2 > 0.0f) & is_finite(height2) & (apart < kMostStrain) & (strain < kMostStrain);
   // Minus twice the logarithm of a density: where places are foretold closely, being near says more.
-  return {true, strain + 0.5f * log_of(variance_x * variance * height2 * height2)};
+  return possible ? strain + 0.5f * log_of(variance_x * variance * height2 * height2) : kNoJoin;
 }
 
 }  // namespace ppf

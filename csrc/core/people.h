@@ -1,7 +1,8 @@
 // From links to people for one image, written for a team of threads: one on the CPU, a block on a GPU.
 //
-// A team has rank(), size(), leads(), sync() and sort(order, spare, count). What depends on earlier decisions is the
-// leader's work; everything else is shared out, and no two members write to one place.
+// A team has rank(), size(), leads() and sync(), and its own ways to sort(order, spare, count) and to find_joins(). What
+// depends on earlier decisions is the leader's work; everything else is shared out, and no two members write to one
+// place.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,21 @@ PPF_HD int64_t power_of_two_from(int64_t count) {
   return power;
 }
 
+// Fragments that a round of joins is about, in order, and what joints they have. Both are read in whole vectors.
+struct Roll {
+  int32_t* fragment;
+  uint32_t* joints;
+};
+
+constexpr int32_t kRollSlack = 16;
+
 // The working memory of one image. `scratch` is aligned to 8 bytes; without any, only `words` means something.
 struct Workroom {
   uint64_t* order;  // what is sorted; room for a power of two
   uint64_t* spare;
   int32_t* base;   // [K + 1], candidate i of joint k has number base[k] + i
   int32_t* start;  // [L + 1], of each limb's links
-  int32_t* tally;  // [2], what the leader has counted
+  int32_t* tally;  // [3], what the leader has counted
   int32_t* a;      // by link
   int32_t* b;
   int32_t* limb;
@@ -35,8 +44,8 @@ struct Workroom {
   int32_t* fragment_of;  // by root
   uint32_t* joints;      // by fragment
   uint32_t* barred;
-  uint32_t* open;  // see bar_fragment()
-  int32_t* large;  // indices of the large ones
+  Roll open;   // all that take part in a round
+  Roll large;  // the large ones of these
   int32_t* count;
   int32_t* joined;  // the fragment that has taken this one in; itself when none has
   float* length2;
@@ -58,7 +67,7 @@ struct Workroom {
     spare = place<uint64_t>(scratch, sorted);
     base = place<int32_t>(scratch, joint_count + 1);
     start = place<int32_t>(scratch, limb_count + 1);
-    tally = place<int32_t>(scratch, 2);
+    tally = place<int32_t>(scratch, 3);
     a = place<int32_t>(scratch, links);
     b = place<int32_t>(scratch, links);
     limb = place<int32_t>(scratch, links);
@@ -72,8 +81,8 @@ struct Workroom {
     fragment_of = place<int32_t>(scratch, candidates);
     joints = place<uint32_t>(scratch, candidates);
     barred = place<uint32_t>(scratch, candidates);
-    open = place<uint32_t>(scratch, candidates);
-    large = place<int32_t>(scratch, candidates);
+    open = roll(scratch, candidates);
+    large = roll(scratch, candidates);
     count = place<int32_t>(scratch, candidates);
     joined = place<int32_t>(scratch, candidates);
     length2 = place<float>(scratch, candidates);
@@ -86,9 +95,12 @@ struct Workroom {
     words += words & 1;
   }
 
-  PPF_HD Fragment fragment(int32_t f) const { return {joints[f], barred[f], count[f], length2[f], body2[f]}; }
-
  private:
+  PPF_HD Roll roll(uint32_t* scratch, int64_t count) {
+    int32_t* const fragment = place<int32_t>(scratch, count + kRollSlack);
+    return {fragment, place<uint32_t>(scratch, count + kRollSlack)};
+  }
+
   template <class T>
   PPF_HD T* place(uint32_t* scratch, int64_t count) {
     T* const here = scratch == nullptr ? nullptr : reinterpret_cast<T*>(scratch + words);
@@ -223,20 +235,49 @@ PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Can
   return room.tally[0];
 }
 
-PPF_HD Join join_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
-  const int32_t large = room.count[f] >= room.count[g] ? f : g, small = large == f ? g : f;
-  const auto place = [&](int32_t fragment) {
-    return [&, fragment](int32_t k) { return from.place(k, room.member[fragment * spec.joints + k]); };
-  };
-  return join_cost(spec.body, room.fragment(large), place(large), room.fragment(small), place(small));
+// Between two that have joints which the body knows.
+PPF_HD Gap gap_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
+  const Body& body = spec.body;
+  const int32_t a = room.count[f] >= room.count[g] ? f : g, b = f ^ g ^ a;
+  const int32_t joint_b = first_among(body.trunk, room.joints[b]);
+  const int32_t joint_a = first_among(body.nearest[joint_b], room.joints[a]);
+  const Place at_a = from.place(joint_a, room.member[a * spec.joints + joint_a]);
+  const Place at_b = from.place(joint_b, room.member[b * spec.joints + joint_b]);
+  return {room.length2[a],
+          room.body2[a],
+          room.length2[b],
+          room.body2[b],
+          at_b.x - at_a.x,
+          at_b.y - at_a.y,
+          body.x[joint_a] - body.x[joint_b],
+          body.y[joint_b] - body.y[joint_a],
+          body.chain[joint_a] ^ body.chain[joint_b]};
 }
 
-// What a fragment may not meet in another, and all joints for fragments that take no part in this round: then one
-// intersection answers for everything that could forbid a join.
-PPF_HD void bar_fragment(const GroupSpec& spec, const Workroom& room, int32_t f, int32_t small) {
-  const bool is_weak = room.count[f] == 1 && !(room.total[f] >= spec.least_lone);
-  const bool takes_part = room.joined[f] == f && room.count[f] >= small && !is_weak;
-  room.open[f] = takes_part ? room.joints[f] : ~0u;
+// The joints that a fragment must not meet in another.
+PPF_HD uint32_t refused(const Workroom& room, int32_t f) { return room.joints[f] | room.barred[f]; }
+
+PPF_HD float cost_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
+  if ((refused(room, f) & room.joints[g]) != 0) return kNoJoin;
+  const Gap gap = gap_of(spec, from, room, f, g);
+  return join_cost(gap, variance_along(spec.body, gap.bones));
+}
+
+// By the leader: calls the roll for a round.
+PPF_HD void list_open(const GroupSpec& spec, const Workroom& room, int32_t fragments, int32_t large, int32_t small) {
+  int32_t open = 0, open_large = 0;
+  for (int32_t f = 0; f < fragments; ++f) {
+    const uint32_t joints = room.joints[f];
+    const bool is_weak = (room.count[f] == 1) & !(room.total[f] >= spec.least_lone);
+    const bool takes_part =
+        (room.joined[f] == f) & (room.count[f] >= small) & !is_weak & ((joints & spec.body.known) != 0);
+    room.open.fragment[open] = room.large.fragment[open_large] = f;
+    room.open.joints[open] = room.large.joints[open_large] = joints;
+    open += takes_part;
+    open_large += takes_part & (room.count[f] >= large);
+  }
+  room.tally[1] = open;
+  room.tally[2] = open_large;
 }
 
 // The cheapest joins of one fragment so far, ties by index: offers come in that order.
@@ -258,23 +299,19 @@ PPF_HD void offer_join(const Workroom& room, int32_t f, int32_t g, float cost) {
   room.join_count[f] = found;
 }
 
-PPF_HD void consider_join(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
-  if (((room.joints[f] | room.barred[f]) & room.open[g]) != 0) return;
-  const Join join = join_of(spec, from, room, f, g);
-  if (join.possible) offer_join(room, f, g, join.cost);
-}
-
-// The joins of one fragment with later ones, of which at least one of the two is large: few are, and a small one need
-// look at these alone.
-PPF_HD void find_joins(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t fragments,
-                       int32_t f, int32_t large) {
-  room.join_count[f] = 0;
-  if (room.open[f] == ~0u) return;
+// The joins of the p-th open fragment with later ones, of which at least one of the two is large: few are, and a small
+// one need look at these alone.
+PPF_HD void find_joins(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t p, int32_t large) {
+  const int32_t f = room.open.fragment[p];
   const bool is_large = room.count[f] >= large;
-  const int32_t others = is_large ? fragments : room.tally[1];
-  for (int32_t i = is_large ? f + 1 : 0; i < others; ++i) {
-    const int32_t g = is_large ? i : room.large[i];
-    if (g > f) consider_join(spec, from, room, f, g);
+  const Roll& others = is_large ? room.open : room.large;
+  const int32_t count = room.tally[is_large ? 1 : 2];
+  room.join_count[f] = 0;
+  for (int32_t i = is_large ? p + 1 : 0; i < count; ++i) {
+    const int32_t g = others.fragment[i];
+    if (g < f || (refused(room, f) & others.joints[i]) != 0) continue;
+    const float cost = cost_of(spec, from, room, f, g);
+    if (cost < kNoJoin) offer_join(room, f, g, cost);
   }
 }
 
@@ -303,23 +340,14 @@ PPF_HD void unite(const GroupSpec& spec, const Workroom& room, int32_t f, int32_
 template <class Team>
 PPF_HD void join_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
                            int32_t fragments, int32_t large, int32_t small) {
-  for (int32_t f = team.rank(); f < fragments; f += team.size()) bar_fragment(spec, room, f, small);
+  if (team.leads()) list_open(spec, room, fragments, large, small);
   team.sync();
-  if (team.leads()) {
-    int32_t count = 0;
-    for (int32_t f = 0; f < fragments; ++f) {
-      if (room.open[f] != ~0u && room.count[f] >= large) room.large[count++] = f;
-    }
-    room.tally[1] = count;
-  }
-  team.sync();
-  for (int32_t f = team.rank(); f < fragments; f += team.size()) {
-    find_joins(spec, from, room, fragments, f, large);
-  }
+  team.find_joins(spec, from, room, large);
   team.sync();
   if (team.leads()) {
     int32_t joins = 0;
-    for (int32_t f = 0; f < fragments; ++f) {
+    for (int32_t p = 0; p < room.tally[1]; ++p) {
+      const int32_t f = room.open.fragment[p];
       for (int32_t r = 0; r < room.join_count[f]; ++r) {
         const int32_t index = f * kJoinsPerFragment + r;
         room.order[joins++] = rank_of(-room.join_cost[index], static_cast<uint32_t>(index));
@@ -335,7 +363,7 @@ PPF_HD void join_fragments(const Team& team, const GroupSpec& spec, const Candid
       const int32_t index = static_cast<int32_t>(room.order[i] & 0xffffffffu);
       const int32_t f = whole(room, index / kJoinsPerFragment), g = whole(room, room.join_with[index]);
       if (f == g) continue;
-      if (join_of(spec, from, room, f, g).possible) unite(spec, room, f, g);
+      if (cost_of(spec, from, room, f, g) < kNoJoin) unite(spec, room, f, g);
     }
   }
   team.sync();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/published_people.h"
+#include "loops/joins.h"
 #include "loops/loops.h"
 
 namespace ppf::loops::PPF_ISA {
@@ -31,6 +32,10 @@ struct Alone {
       std::swap(from, to);
     }
     if (from != order) std::memcpy(order, from, sizeof(uint64_t) * static_cast<size_t>(count));
+  }
+
+  static void find_joins(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t large) {
+    JoinSearch(spec, from, room).run(large);
   }
 
  private:

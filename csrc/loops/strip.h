@@ -41,27 +41,38 @@ inline Strip strip_of(int32_t value) { return Strip{} + value; }
 
 inline Strip larger_of(const Strip& a, const Strip& b) { return a > b ? a : b; }
 
+// Bit i: lane i of a comparison holds, which is to say all of its bits are set.
+inline uint32_t mask_of(const Strip& holds) {
+  uint32_t mask = 0;
+#if defined(__AVX2__)
+  __m256 part[2];
+  std::memcpy(part, &holds, sizeof part);
+  for (int i = 0; i < 2; ++i) mask |= static_cast<uint32_t>(_mm256_movemask_ps(part[i])) << (8 * i);
+#elif defined(__SSE2__)
+  __m128 part[4];
+  std::memcpy(part, &holds, sizeof part);
+  for (int i = 0; i < 4; ++i) mask |= static_cast<uint32_t>(_mm_movemask_ps(part[i])) << (4 * i);
+#else
+  for (int i = 0; i < kStrip; ++i) mask |= static_cast<uint32_t>(holds[i] & 1) << i;
+#endif
+  return mask;
+}
+
 // Bit i: a[i] > b[i].
 inline uint32_t mask_above(const Strip& a, const Strip& b) {
 #if defined(__AVX512F__)
   return _mm512_cmpgt_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(b));
-#elif defined(__SSE2__)
-  const Strip above = a > b;
-  uint32_t mask = 0;
-#if defined(__AVX2__)
-  __m256 part[2];
-  std::memcpy(part, &above, sizeof part);
-  for (int i = 0; i < 2; ++i) mask |= static_cast<uint32_t>(_mm256_movemask_ps(part[i])) << (8 * i);
 #else
-  __m128 part[4];
-  std::memcpy(part, &above, sizeof part);
-  for (int i = 0; i < 4; ++i) mask |= static_cast<uint32_t>(_mm_movemask_ps(part[i])) << (4 * i);
+  return mask_of(a > b);
 #endif
-  return mask;
+}
+
+// Bit i: a[i] == b[i].
+inline uint32_t mask_equal(const Strip& a, const Strip& b) {
+#if defined(__AVX512F__)
+  return _mm512_cmpeq_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(b));
 #else
-  uint32_t mask = 0;
-  for (int i = 0; i < kStrip; ++i) mask |= static_cast<uint32_t>(a[i] > b[i]) << i;
-  return mask;
+  return mask_of(a == b);
 #endif
 }
 
