@@ -30,7 +30,7 @@ constexpr int32_t kRollSlack = 16;
 // The working memory of one image. `scratch` is aligned to 8 bytes; without any, only `words` means something.
 struct Workroom {
   uint64_t* order;  // what is sorted; room for a power of two
-  uint64_t* spare;
+  uint64_t* spare;  // twice as many
   int32_t* base;   // [K + 1], candidate i of joint k has number base[k] + i
   int32_t* start;  // [L + 1], of each limb's links
   int32_t* tally;  // [3], what the leader has counted
@@ -64,7 +64,7 @@ struct Workroom {
     const int64_t sorted = power_of_two_from(links > joins ? links : joins);
     words = 0;
     order = place<uint64_t>(scratch, sorted);
-    spare = place<uint64_t>(scratch, sorted);
+    spare = place<uint64_t>(scratch, 2 * sorted);
     base = place<int32_t>(scratch, joint_count + 1);
     start = place<int32_t>(scratch, limb_count + 1);
     tally = place<int32_t>(scratch, 3);
