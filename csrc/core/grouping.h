@@ -108,47 +108,51 @@ PPF_HD uint64_t rank_of(float score, uint32_t index) {
 
 // ---- sets of joints -----------------------------------------------------------------------------------------------
 
+// Of the candidates that hang together, the first one's tells of all.
+struct Set {
+  int32_t parent;  // a candidate before this one in the same set; itself when there is none
+  uint32_t joints;
+  float length2, body2;  // of the set's limbs, px^2, and what they would be for somebody one pixel tall
+};
+
 struct Sets {
-  int32_t* parent;  // by candidate; the smallest of a set is its root
-  uint32_t* joints;
-  float* length2;  // of the set's limbs, px^2, and what they would be for somebody one pixel tall
-  float* body2;
+  Set* of;          // by candidate
+  int32_t nowhere;  // a place past the candidates that nobody looks at
 
-  PPF_HD void reset(int32_t candidate, uint32_t joint_bit) const {
-    parent[candidate] = candidate;
-    joints[candidate] = joint_bit;
-    length2[candidate] = body2[candidate] = 0.0f;
-  }
+  PPF_HD void reset(int32_t candidate, uint32_t joint_bit) const { of[candidate] = {candidate, joint_bit, 0.0f, 0.0f}; }
 
+  // Shortens the way there. Most are their own root or right below it, which takes one question.
   PPF_HD int32_t root_of(int32_t candidate) const {
-    while (parent[candidate] != candidate) {
-      parent[candidate] = parent[parent[candidate]];
-      candidate = parent[candidate];
+    int32_t parent = of[candidate].parent, root = of[parent].parent;
+    while (root != parent) {
+      of[candidate].parent = root;
+      candidate = root;
+      parent = of[candidate].parent;
+      root = of[parent].parent;
     }
-    return candidate;
+    return root;
   }
 
-  // The same without shortening the way there: several threads may look at once.
+  // The same without shortening the way: several threads may look at once.
   PPF_HD int32_t look_up(int32_t candidate) const {
-    while (parent[candidate] != candidate) candidate = parent[candidate];
+    while (of[candidate].parent != candidate) candidate = of[candidate].parent;
     return candidate;
   }
 
-  // False when the two sets have a joint in common.
-  PPF_HD bool take(int32_t from, int32_t to, float length, float body_length) const {
+  // Makes the sets of both ends one, unless they are two that have a joint in common. Nobody could foretell which links
+  // these are, so there is no branch: what is not to be is written nowhere.
+  PPF_HD void take(int32_t from, int32_t to, float length, float body_length) const {
     const int32_t one = root_of(from), other = root_of(to);
     const int32_t root = smaller(one, other), child = larger(one, other);
+    const Set first = of[root], second = of[child];
+    const bool is_one = root == child;
+    const bool is_refused = !is_one & ((first.joints & second.joints) != 0);
     const float square = body_length > 0.0f ? length * length : 0.0f;
-    if (root != child) {
-      if ((joints[root] & joints[child]) != 0) return false;
-      parent[child] = root;
-      joints[root] |= joints[child];
-      length2[root] += length2[child];
-      body2[root] += body2[child];
-    }
-    length2[root] += square;
-    body2[root] += body_length * body_length;
-    return true;
+    of[is_one | is_refused ? nowhere : child].parent = root;
+    Set& set = of[is_refused ? nowhere : root];
+    set.joints = first.joints | second.joints;
+    set.length2 = (first.length2 + (is_one ? 0.0f : second.length2)) + square;
+    set.body2 = (first.body2 + (is_one ? 0.0f : second.body2)) + body_length * body_length;
   }
 };
 

@@ -27,6 +27,12 @@ struct Roll {
 
 constexpr int32_t kRollSlack = 16;
 
+// A pair of candidates with a score, of one limb.
+struct Link {
+  int32_t a, b, limb;
+  float length;  // px
+};
+
 // The working memory of one image. `scratch` is aligned to 8 bytes; without any, only `words` means something.
 struct Workroom {
   uint64_t* order;  // what is sorted; room for a power of two
@@ -34,13 +40,10 @@ struct Workroom {
   int32_t* base;   // [K + 1], candidate i of joint k has number base[k] + i
   int32_t* start;  // [L + 1], of each limb's links
   int32_t* tally;  // [3], what the leader has counted
-  int32_t* a;      // by link
-  int32_t* b;
-  int32_t* limb;
-  float* length;  // px
-  float* score;
-  float* log_size;       // squared length over the limb's squared length in body heights
+  Link* link;
+  float* score;          // by link
   Sets sets;             // by candidate
+  float* size_of_set;    // by candidate, see measure_sets()
   int32_t* fragment_of;  // by root
   uint32_t* joints;      // by fragment
   uint32_t* barred;
@@ -68,16 +71,10 @@ struct Workroom {
     base = place<int32_t>(scratch, joint_count + 1);
     start = place<int32_t>(scratch, limb_count + 1);
     tally = place<int32_t>(scratch, 3);
-    a = place<int32_t>(scratch, links);
-    b = place<int32_t>(scratch, links);
-    limb = place<int32_t>(scratch, links);
-    length = place<float>(scratch, links);
+    link = place<Link>(scratch, links);
     score = place<float>(scratch, links);
-    log_size = place<float>(scratch, links);
-    sets.parent = place<int32_t>(scratch, candidates);
-    sets.joints = place<uint32_t>(scratch, candidates);
-    sets.length2 = place<float>(scratch, candidates);
-    sets.body2 = place<float>(scratch, candidates);
+    sets = {place<Set>(scratch, candidates + 1), static_cast<int32_t>(candidates)};
+    size_of_set = place<float>(scratch, candidates);
     fragment_of = place<int32_t>(scratch, candidates);
     joints = place<uint32_t>(scratch, candidates);
     barred = place<uint32_t>(scratch, candidates);
@@ -141,10 +138,7 @@ PPF_HD int32_t gather_links(const Team& team, const GroupSpec& spec, const Candi
         const int32_t j = from.partner[row * from.partners + r];
         const Place to = from.place(second, j);
         const float dx = to.x - at.x, dy = to.y - at.y;
-        room.a[link] = room.base[first] + i;
-        room.b[link] = room.base[second] + j;
-        room.limb[link] = l;
-        room.length[link] = square_root(dx * dx + dy * dy);
+        room.link[link] = {room.base[first] + i, room.base[second] + j, l, square_root(dx * dx + dy * dy)};
         room.score[link] = from.link_score[row * from.partners + r];
       }
     }
@@ -167,36 +161,47 @@ PPF_HD void take_links(const Team& team, const GroupSpec& spec, const Workroom& 
   team.sort(room.order, room.spare, links);
   if (team.leads()) {
     for (int32_t i = 0; i < links; ++i) {
-      const int32_t link = static_cast<int32_t>(room.order[i] & 0xffffffffu);
-      room.sets.take(room.a[link], room.b[link], room.length[link], spec.body.length[room.limb[link]]);
+      const Link& link = room.link[room.order[i] & 0xffffffffu];
+      room.sets.take(link.a, link.b, link.length, spec.body.length[link.limb]);
     }
   }
   team.sync();
 }
 
+// How large the set of each candidate is: the logarithm of squared length over that in body heights. NaN when it has no
+// limb whose length is known.
+template <class Team>
+PPF_HD void measure_sets(const Team& team, const GroupSpec& spec, const Workroom& room) {
+  const int32_t candidates = room.base[spec.joints];
+  for (int32_t c = team.rank(); c < candidates; c += team.size()) {
+    const Set& set = room.sets.of[room.sets.look_up(c)];
+    const float size = set.length2 > 0.0f ? set.length2 / set.body2 : 1.0f;
+    room.size_of_set[c] = set.body2 > 0.0f ? size : kNan;
+  }
+  for (int32_t c = team.rank(); c < candidates; c += team.size()) {
+    const float size = room.size_of_set[c];
+    room.size_of_set[c] = size == size ? log_of(size) : size;
+  }
+  team.sync();
+}
+
+PPF_HD float penalty_at(const Workroom& room, int32_t candidate, float log_of_link) {
+  const float penalty = size_penalty(log_of_link, room.size_of_set[candidate]);
+  return penalty == penalty ? penalty : 0.0f;
+}
+
 // Ranks the links again, by what they are worth for the sizes of the sets at their ends.
 template <class Team>
 PPF_HD void weigh_links(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
-  const int32_t candidates = room.base[spec.joints];
-  for (int32_t c = team.rank(); c < candidates; c += team.size()) {
-    const float length2 = room.sets.length2[c], body2 = room.sets.body2[c];
-    const bool has_size = (length2 > 0.0f) & (body2 > 0.0f);
-    room.total[c] = log_of(has_size ? length2 / body2 : 1.0f);
-  }
-  for (int32_t link = team.rank(); link < links; link += team.size()) {
-    const float length = room.length[link], body = spec.body.length[room.limb[link]];
-    const bool has_size = (length > 0.0f) & (body > 0.0f);
-    room.log_size[link] = log_of(has_size ? (length * length) / (body * body) : 1.0f);
-  }
-  team.sync();
-  for (int32_t link = team.rank(); link < links; link += team.size()) {
-    const float size = room.log_size[link];
-    const int32_t a = room.sets.look_up(room.a[link]), b = room.sets.look_up(room.b[link]);
-    const bool counts = spec.body.length[room.limb[link]] > 0.0f;
-    const float at_a = room.sets.body2[a] > 0.0f ? size_penalty(size, room.total[a]) : 0.0f;
-    const float at_b = room.sets.body2[b] > 0.0f ? size_penalty(size, room.total[b]) : 0.0f;
-    const float score = counts ? room.score[link] - (at_a + at_b) : room.score[link];
-    room.order[link] = rank_of(score, static_cast<uint32_t>(link));
+  measure_sets(team, spec, room);
+  for (int32_t i = team.rank(); i < links; i += team.size()) {
+    const Link& link = room.link[i];
+    const float body = spec.body.length[link.limb];
+    const bool is_known = body > 0.0f;
+    const float size = (is_known & (link.length > 0.0f)) ? (link.length * link.length) / (body * body) : 1.0f;
+    const float log = log_of(size);
+    const float penalty = penalty_at(room, link.a, log) + penalty_at(room, link.b, log);
+    room.order[i] = rank_of(is_known ? room.score[i] - penalty : room.score[i], static_cast<uint32_t>(i));
   }
   team.sync();
 }
@@ -214,9 +219,9 @@ PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Can
         if (root == candidate) {
           const int32_t f = fragments++;
           room.fragment_of[candidate] = room.joined[f] = f;
-          room.joints[f] = room.sets.joints[root];
-          room.length2[f] = room.sets.length2[root];
-          room.body2[f] = room.sets.body2[root];
+          room.joints[f] = room.sets.of[root].joints;
+          room.length2[f] = room.sets.of[root].length2;
+          room.body2[f] = room.sets.of[root].body2;
           room.barred[f] = 0;
           room.count[f] = 0;
           room.total[f] = 0.0f;

@@ -20,12 +20,13 @@ constexpr int32_t kNobody = -1;
 template <class Team>
 PPF_HD void order_published(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
                             int32_t links) {
-  for (int32_t link = team.rank(); link < links; link += team.size()) {
-    const int32_t first = spec.first[room.limb[link]], second = spec.second[room.limb[link]];
-    const float peaks = 0.1f * from.peak_score(first, room.a[link] - room.base[first]) +
-                        0.1f * from.peak_score(second, room.b[link] - room.base[second]);
-    const int32_t place = links - 1 - link;
-    room.order[place] = rank_of(room.score[link] + peaks, static_cast<uint32_t>(place));
+  for (int32_t i = team.rank(); i < links; i += team.size()) {
+    const Link& link = room.link[i];
+    const int32_t first = spec.first[link.limb], second = spec.second[link.limb];
+    const float peaks = 0.1f * from.peak_score(first, link.a - room.base[first]) +
+                        0.1f * from.peak_score(second, link.b - room.base[second]);
+    const int32_t place = links - 1 - i;
+    room.order[place] = rank_of(room.score[i] + peaks, static_cast<uint32_t>(place));
   }
   team.sync();
   team.sort(room.order, room.spare, links);
@@ -58,11 +59,12 @@ PPF_HD void merge_people(const GroupSpec& spec, const Workroom& room, int32_t in
 PPF_HD int32_t assemble(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t links) {
   int32_t people = 0;
   for (int32_t i = 0; i < links; ++i) {
-    const int32_t link = links - 1 - static_cast<int32_t>(room.order[i] & 0xffffffffu);
-    const int32_t a = room.a[link], b = room.b[link];
-    const int32_t joint_a = spec.first[room.limb[link]], joint_b = spec.second[room.limb[link]];
+    const int32_t index = links - 1 - static_cast<int32_t>(room.order[i] & 0xffffffffu);
+    const Link& link = room.link[index];
+    const int32_t a = link.a, b = link.b;
+    const int32_t joint_a = spec.first[link.limb], joint_b = spec.second[link.limb];
     const int32_t of_a = room.fragment_of[a], of_b = room.fragment_of[b];
-    const float score = room.score[link];
+    const float score = room.score[index];
     if (of_a == kNobody && of_b == kNobody) {
       const int32_t person = people++;
       room.joined[person] = person;
@@ -211,7 +213,7 @@ PPF_HD int32_t connect_all(const GroupSpec& spec, const Candidates& from, const 
       const int32_t person = objects++;
       int32_t* const member = room.member + person * spec.joints;
       for (int32_t k = 0; k < spec.joints; ++k) member[k] = -1;
-      connect(spec, from, room, matches, person, joint, index, room.sets.parent);
+      connect(spec, from, room, matches, person, joint, index, room.joined);
       int32_t count = 0;
       float total = 0.0f;
       for (int32_t k = 0; k < spec.joints; ++k) {
