@@ -108,16 +108,24 @@ PPF_HD uint64_t rank_of(float score, uint32_t index) {
 
 // ---- sets of joints -----------------------------------------------------------------------------------------------
 
+// A pair of candidates of one limb, its squared length in px^2, and what that is for somebody one pixel tall. Both are 0
+// when the limb's length is not known.
+struct Link {
+  int32_t a, b;
+  float length2, body2;
+};
+
 // Of the candidates that hang together, the first one's tells of all.
 struct Set {
   int32_t parent;  // a candidate before this one in the same set; itself when there is none
   uint32_t joints;
-  float length2, body2;  // of the set's limbs, px^2, and what they would be for somebody one pixel tall
+  float length2, body2;  // the sums over the set's links
 };
 
+// By candidate. Nobody looks at the one before the first, and the one called `empty` has no joints.
 struct Sets {
-  Set* of;          // by candidate
-  int32_t nowhere;  // a place past the candidates that nobody looks at
+  Set* of;
+  int32_t empty;
 
   PPF_HD void reset(int32_t candidate, uint32_t joint_bit) const { of[candidate] = {candidate, joint_bit, 0.0f, 0.0f}; }
 
@@ -139,20 +147,19 @@ struct Sets {
     return candidate;
   }
 
-  // Makes the sets of both ends one, unless they are two that have a joint in common. Nobody could foretell which links
-  // these are, so there is no branch: what is not to be is written nowhere.
-  PPF_HD void take(int32_t from, int32_t to, float length, float body_length) const {
-    const int32_t one = root_of(from), other = root_of(to);
-    const int32_t root = smaller(one, other), child = larger(one, other);
+  // Makes the sets of both ends of a link one, unless they are two that have a joint in common. Nobody could foretell
+  // which links these are, so there is no branch: a set that is one already takes in the empty one, and what is not to
+  // be is written where nobody looks.
+  PPF_HD void take(const Link& link) const {
+    const int32_t one = root_of(link.a), other = root_of(link.b);
+    const int32_t root = smaller(one, other), child = one == other ? empty : larger(one, other);
     const Set first = of[root], second = of[child];
-    const bool is_one = root == child;
-    const bool is_refused = !is_one & ((first.joints & second.joints) != 0);
-    const float square = body_length > 0.0f ? length * length : 0.0f;
-    of[is_one | is_refused ? nowhere : child].parent = root;
-    Set& set = of[is_refused ? nowhere : root];
+    const int32_t refused = (first.joints & second.joints) != 0 ? -1 : 0;
+    of[child | refused].parent = root;
+    Set& set = of[root | refused];
     set.joints = first.joints | second.joints;
-    set.length2 = (first.length2 + (is_one ? 0.0f : second.length2)) + square;
-    set.body2 = (first.body2 + (is_one ? 0.0f : second.body2)) + body_length * body_length;
+    set.length2 = (first.length2 + second.length2) + link.length2;
+    set.body2 = (first.body2 + second.body2) + link.body2;
   }
 };
 

@@ -27,12 +27,6 @@ struct Roll {
 
 constexpr int32_t kRollSlack = 16;
 
-// A pair of candidates with a score, of one limb.
-struct Link {
-  int32_t a, b, limb;
-  float length;  // px
-};
-
 // The working memory of one image. `scratch` is aligned to 8 bytes; without any, only `words` means something.
 struct Workroom {
   uint64_t* order;  // what is sorted; room for a power of two
@@ -41,10 +35,11 @@ struct Workroom {
   int32_t* start;  // [L + 1], of each limb's links
   int32_t* tally;  // [3], what the leader has counted
   Link* link;
-  float* score;          // by link
+  int32_t* limb;         // by link
+  float* score;
   Sets sets;             // by candidate
   float* size_of_set;    // by candidate, see measure_sets()
-  int32_t* fragment_of;  // by root
+  int32_t* fragment_of;  // by candidate
   uint32_t* joints;      // by fragment
   uint32_t* barred;
   Roll open;   // all that take part in a round
@@ -72,8 +67,9 @@ struct Workroom {
     start = place<int32_t>(scratch, limb_count + 1);
     tally = place<int32_t>(scratch, 3);
     link = place<Link>(scratch, links);
+    limb = place<int32_t>(scratch, links);
     score = place<float>(scratch, links);
-    sets = {place<Set>(scratch, candidates + 1), static_cast<int32_t>(candidates)};
+    sets = {place<Set>(scratch, candidates + 2) + 1, static_cast<int32_t>(candidates)};
     size_of_set = place<float>(scratch, candidates);
     fragment_of = place<int32_t>(scratch, candidates);
     joints = place<uint32_t>(scratch, candidates);
@@ -130,6 +126,7 @@ PPF_HD int32_t gather_links(const Team& team, const GroupSpec& spec, const Candi
   team.sync();
   for (int32_t l = team.rank(); l < spec.limbs; l += team.size()) {
     const int32_t first = spec.first[l], second = spec.second[l];
+    const float body = spec.body.length[l];
     int32_t link = room.start[l];
     for (int32_t i = 0; i < from.count[first]; ++i) {
       const int64_t row = static_cast<int64_t>(l) * from.capacity + i;
@@ -138,7 +135,10 @@ PPF_HD int32_t gather_links(const Team& team, const GroupSpec& spec, const Candi
         const int32_t j = from.partner[row * from.partners + r];
         const Place to = from.place(second, j);
         const float dx = to.x - at.x, dy = to.y - at.y;
-        room.link[link] = {room.base[first] + i, room.base[second] + j, l, square_root(dx * dx + dy * dy)};
+        const float length = square_root(dx * dx + dy * dy);
+        const float length2 = body > 0.0f ? length * length : 0.0f;
+        room.link[link] = {room.base[first] + i, room.base[second] + j, length2, body * body};
+        room.limb[link] = l;
         room.score[link] = from.link_score[row * from.partners + r];
       }
     }
@@ -152,18 +152,16 @@ PPF_HD void every_joint_alone(const Team& team, const GroupSpec& spec, const Wor
   for (int32_t k = 0; k < spec.joints; ++k) {
     for (int32_t c = room.base[k] + team.rank(); c < room.base[k + 1]; c += team.size()) room.sets.reset(c, 1u << k);
   }
+  if (team.leads()) room.sets.reset(room.sets.empty, 0);
   team.sync();
 }
 
 // Takes the links in the order that is in room.order.
 template <class Team>
-PPF_HD void take_links(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
+PPF_HD void take_links(const Team& team, const Workroom& room, int32_t links) {
   team.sort(room.order, room.spare, links);
   if (team.leads()) {
-    for (int32_t i = 0; i < links; ++i) {
-      const Link& link = room.link[room.order[i] & 0xffffffffu];
-      room.sets.take(link.a, link.b, link.length, spec.body.length[link.limb]);
-    }
+    for (int32_t i = 0; i < links; ++i) room.sets.take(room.link[room.order[i] & 0xffffffffu]);
   }
   team.sync();
 }
@@ -185,8 +183,8 @@ PPF_HD void measure_sets(const Team& team, const GroupSpec& spec, const Workroom
   team.sync();
 }
 
-PPF_HD float penalty_at(const Workroom& room, int32_t candidate, float log_of_link) {
-  const float penalty = size_penalty(log_of_link, room.size_of_set[candidate]);
+PPF_HD float penalty_at(const Workroom& room, int32_t candidate, float size_of_link) {
+  const float penalty = size_penalty(size_of_link, room.size_of_set[candidate]);
   return penalty == penalty ? penalty : 0.0f;
 }
 
@@ -196,48 +194,60 @@ PPF_HD void weigh_links(const Team& team, const GroupSpec& spec, const Workroom&
   measure_sets(team, spec, room);
   for (int32_t i = team.rank(); i < links; i += team.size()) {
     const Link& link = room.link[i];
-    const float body = spec.body.length[link.limb];
-    const bool is_known = body > 0.0f;
-    const float size = (is_known & (link.length > 0.0f)) ? (link.length * link.length) / (body * body) : 1.0f;
-    const float log = log_of(size);
-    const float penalty = penalty_at(room, link.a, log) + penalty_at(room, link.b, log);
-    room.order[i] = rank_of(is_known ? room.score[i] - penalty : room.score[i], static_cast<uint32_t>(i));
+    const float size = log_of(link.length2 > 0.0f ? link.length2 / link.body2 : 1.0f);
+    const float penalty = penalty_at(room, link.a, size) + penalty_at(room, link.b, size);
+    const float score = link.body2 > 0.0f ? room.score[i] - penalty : room.score[i];
+    room.order[i] = rank_of(score, static_cast<uint32_t>(i));
   }
   team.sync();
 }
 
 // ---- fragments ------------------------------------------------------------------------------------------------------
 
-// Makes a fragment of every set, in the order of their first joints; returns how many there are.
+// By the leader: numbers the sets in the order of their first joints; returns how many there are.
+PPF_HD int32_t number_sets(const GroupSpec& spec, const Workroom& room) {
+  int32_t fragments = 0;
+  for (int32_t c = 0; c < room.base[spec.joints]; ++c) {
+    const int32_t root = room.sets.root_of(c);
+    const Set& set = room.sets.of[c];
+    // What is not a root leaves nothing that lasts: the next one is written over it.
+    room.joints[fragments] = set.joints;
+    room.length2[fragments] = set.length2;
+    room.body2[fragments] = set.body2;
+    room.fragment_of[c] = fragments;
+    room.fragment_of[c] = room.fragment_of[root];
+    fragments += root == c;
+  }
+  return fragments;
+}
+
+// Makes a fragment of every set; returns how many there are.
 template <class Team>
 PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room) {
+  if (team.leads()) room.tally[0] = number_sets(spec, room);
+  team.sync();
+  const int32_t fragments = room.tally[0];
+  for (int32_t f = team.rank(); f < fragments; f += team.size()) {
+    room.joined[f] = f;
+    room.barred[f] = 0;
+    room.count[f] = 0;
+    room.total[f] = 0.0f;
+  }
+  for (int32_t i = team.rank(); i < fragments * spec.joints; i += team.size()) room.member[i] = -1;
+  team.sync();
   if (team.leads()) {
-    int32_t fragments = 0;
     for (int32_t k = 0; k < spec.joints; ++k) {
       for (int32_t i = 0; i < from.count[k]; ++i) {
-        const int32_t candidate = room.base[k] + i, root = room.sets.root_of(candidate);
-        if (root == candidate) {
-          const int32_t f = fragments++;
-          room.fragment_of[candidate] = room.joined[f] = f;
-          room.joints[f] = room.sets.of[root].joints;
-          room.length2[f] = room.sets.of[root].length2;
-          room.body2[f] = room.sets.of[root].body2;
-          room.barred[f] = 0;
-          room.count[f] = 0;
-          room.total[f] = 0.0f;
-          for (int32_t m = 0; m < spec.joints; ++m) room.member[f * spec.joints + m] = -1;
-        }
-        const int32_t f = room.fragment_of[root];
+        const int32_t f = room.fragment_of[room.base[k] + i];
         room.member[f * spec.joints + k] = i;
         room.barred[f] |= spec.body.neighbours[k];
         room.count[f] += 1;
         room.total[f] += from.peak_score(k, i);
       }
     }
-    room.tally[0] = fragments;
   }
   team.sync();
-  return room.tally[0];
+  return fragments;
 }
 
 // Between two that have joints which the body knows.
@@ -458,10 +468,10 @@ PPF_HD void group_bodies(const Team& team, const GroupSpec& spec, const Candidat
     room.order[link] = rank_of(room.score[link], static_cast<uint32_t>(link));
   }
   team.sync();
-  take_links(team, spec, room, links);
+  take_links(team, room, links);
   weigh_links(team, spec, room, links);
   every_joint_alone(team, spec, room);
-  take_links(team, spec, room, links);
+  take_links(team, room, links);
   const int32_t fragments = make_fragments(team, spec, from, room);
   join_fragments(team, spec, from, room, fragments, 3, 2);
   join_fragments(team, spec, from, room, fragments, 4, 1);

@@ -22,7 +22,7 @@ PPF_HD void order_published(const Team& team, const GroupSpec& spec, const Candi
                             int32_t links) {
   for (int32_t i = team.rank(); i < links; i += team.size()) {
     const Link& link = room.link[i];
-    const int32_t first = spec.first[link.limb], second = spec.second[link.limb];
+    const int32_t first = spec.first[room.limb[i]], second = spec.second[room.limb[i]];
     const float peaks = 0.1f * from.peak_score(first, link.a - room.base[first]) +
                         0.1f * from.peak_score(second, link.b - room.base[second]);
     const int32_t place = links - 1 - i;
@@ -60,9 +60,8 @@ PPF_HD int32_t assemble(const GroupSpec& spec, const Candidates& from, const Wor
   int32_t people = 0;
   for (int32_t i = 0; i < links; ++i) {
     const int32_t index = links - 1 - static_cast<int32_t>(room.order[i] & 0xffffffffu);
-    const Link& link = room.link[index];
-    const int32_t a = link.a, b = link.b;
-    const int32_t joint_a = spec.first[link.limb], joint_b = spec.second[link.limb];
+    const int32_t a = room.link[index].a, b = room.link[index].b;
+    const int32_t joint_a = spec.first[room.limb[index]], joint_b = spec.second[room.limb[index]];
     const int32_t of_a = room.fragment_of[a], of_b = room.fragment_of[b];
     const float score = room.score[index];
     if (of_a == kNobody && of_b == kNobody) {
