@@ -46,6 +46,8 @@ struct Workroom {
   Roll large;  // the large ones of these
   int32_t* count;
   int32_t* joined;  // the fragment that has taken this one in; itself when none has
+  int32_t* has_grown;  // in the round at hand
+  int32_t* trunk;      // see find_trunk()
   float* length2;
   float* body2;
   float* total;         // sum of its peaks' scores
@@ -78,6 +80,8 @@ struct Workroom {
     large = roll(scratch, candidates);
     count = place<int32_t>(scratch, candidates);
     joined = place<int32_t>(scratch, candidates);
+    has_grown = place<int32_t>(scratch, candidates);
+    trunk = place<int32_t>(scratch, candidates);
     length2 = place<float>(scratch, candidates);
     body2 = place<float>(scratch, candidates);
     total = place<float>(scratch, candidates);
@@ -221,12 +225,18 @@ PPF_HD int32_t number_sets(const GroupSpec& spec, const Workroom& room) {
   return fragments;
 }
 
+// The joint by which a fragment with known joints is found when it is the smaller one of two.
+PPF_HD void find_trunk(const GroupSpec& spec, const Workroom& room, int32_t f) {
+  if ((room.joints[f] & spec.body.known) != 0) room.trunk[f] = first_among(spec.body.trunk, room.joints[f]);
+}
+
 // Makes a fragment of every set; returns how many there are.
 template <class Team>
 PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room) {
   if (team.leads()) room.tally[0] = number_sets(spec, room);
   team.sync();
   const int32_t fragments = room.tally[0];
+  for (int32_t f = team.rank(); f < fragments; f += team.size()) find_trunk(spec, room, f);
   for (int32_t f = team.rank(); f < fragments; f += team.size()) {
     room.joined[f] = f;
     room.barred[f] = 0;
@@ -250,14 +260,14 @@ PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Can
   return fragments;
 }
 
-// Between two that have joints which the body knows.
-PPF_HD Gap gap_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
+PPF_HD Place place_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t joint) {
+  return from.place(joint, room.member[f * spec.joints + joint]);
+}
+
+PPF_HD Gap gap_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t a, int32_t joint_a,
+                  int32_t b, int32_t joint_b) {
   const Body& body = spec.body;
-  const int32_t a = room.count[f] >= room.count[g] ? f : g, b = f ^ g ^ a;
-  const int32_t joint_b = first_among(body.trunk, room.joints[b]);
-  const int32_t joint_a = first_among(body.nearest[joint_b], room.joints[a]);
-  const Place at_a = from.place(joint_a, room.member[a * spec.joints + joint_a]);
-  const Place at_b = from.place(joint_b, room.member[b * spec.joints + joint_b]);
+  const Place at_a = place_of(spec, from, room, a, joint_a), at_b = place_of(spec, from, room, b, joint_b);
   return {room.length2[a],
           room.body2[a],
           room.length2[b],
@@ -274,7 +284,9 @@ PPF_HD uint32_t refused(const Workroom& room, int32_t f) { return room.joints[f]
 
 PPF_HD float cost_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
   if ((refused(room, f) & room.joints[g]) != 0) return kNoJoin;
-  const Gap gap = gap_of(spec, from, room, f, g);
+  const int32_t a = room.count[f] >= room.count[g] ? f : g, b = f ^ g ^ a;
+  const int32_t joint_b = room.trunk[b], joint_a = first_among(spec.body.nearest[joint_b], room.joints[a]);
+  const Gap gap = gap_of(spec, from, room, a, joint_a, b, joint_b);
   return join_cost(gap, variance_along(spec.body, gap.bones));
 }
 
@@ -283,6 +295,7 @@ PPF_HD void list_open(const GroupSpec& spec, const Workroom& room, int32_t fragm
   int32_t open = 0, open_large = 0;
   for (int32_t f = 0; f < fragments; ++f) {
     const uint32_t joints = room.joints[f];
+    room.has_grown[f] = 0;
     const bool is_weak = (room.count[f] == 1) & !(room.total[f] >= spec.least_lone);
     const bool takes_part =
         (room.joined[f] == f) & (room.count[f] >= small) & !is_weak & ((joints & spec.body.known) != 0);
@@ -348,6 +361,8 @@ PPF_HD void unite(const GroupSpec& spec, const Workroom& room, int32_t f, int32_
     const int32_t index = room.member[gone * spec.joints + k];
     if (index >= 0) room.member[into * spec.joints + k] = index;
   }
+  find_trunk(spec, room, into);
+  room.has_grown[into] = 1;
 }
 
 // Joins fragments of at least `small` joints with such of at least `large`, the cheapest joins first. Either may have
@@ -376,9 +391,11 @@ PPF_HD void join_fragments(const Team& team, const GroupSpec& spec, const Candid
   if (team.leads()) {
     for (int32_t i = 0; i < joins; ++i) {
       const int32_t index = static_cast<int32_t>(room.order[i] & 0xffffffffu);
-      const int32_t f = whole(room, index / kJoinsPerFragment), g = whole(room, room.join_with[index]);
+      const int32_t one = index / kJoinsPerFragment, other = room.join_with[index];
+      const int32_t f = whole(room, one), g = whole(room, other);
       if (f == g) continue;
-      if (cost_of(spec, from, room, f, g) < kNoJoin) unite(spec, room, f, g);
+      const bool as_it_was = (f == one) & (g == other) & ((room.has_grown[f] | room.has_grown[g]) == 0);
+      if (as_it_was || cost_of(spec, from, room, f, g) < kNoJoin) unite(spec, room, f, g);
     }
   }
   team.sync();

@@ -34,6 +34,19 @@ struct Gaps {
   }
 };
 
+// first_among() with one look at the first joints; rows of Body are as long as two strips.
+inline int32_t first_of(const uint8_t (&order)[kMaxJoints], uint32_t joints) {
+#if defined(__AVX2__)
+  static_assert(kMaxJoints == 2 * kStrip, "");
+  for (int32_t i = 0; i < kMaxJoints; i += kStrip) {
+    const Strip is_there = strip_of(static_cast<int32_t>(joints)) >> load_strip(order + i) & 1;
+    const uint32_t mask = mask_above(is_there, Strip{});
+    if (mask != 0) return order[i + __builtin_ctz(mask)];
+  }
+#endif
+  return first_among(order, joints);
+}
+
 // variance_along() of each, in its order.
 inline void sum_variances(const Body& body, Gaps& gaps) {
   uint32_t all = 0;
@@ -95,7 +108,12 @@ class JoinSearch {
   }
 
   void weigh_pairs() {
-    for (int32_t i = 0; i < pairs_.count; ++i) pairs_.put(i, gap_of(spec_, from_, room_, pairs_.f[i], pairs_.g[i]));
+    for (int32_t i = 0; i < pairs_.count; ++i) {
+      const int32_t f = pairs_.f[i], g = pairs_.g[i];
+      const int32_t a = room_.count[f] >= room_.count[g] ? f : g, b = f ^ g ^ a;
+      const int32_t joint_b = room_.trunk[b], joint_a = first_of(spec_.body.nearest[joint_b], room_.joints[a]);
+      pairs_.put(i, gap_of(spec_, from_, room_, a, joint_a, b, joint_b));
+    }
     sum_variances(spec_.body, pairs_);
     float cost[kPairs];
     weigh(pairs_, cost);

@@ -37,6 +37,13 @@ inline Strip load_strip(const int16_t* samples) {
   return __builtin_convertvector(halves, Strip);
 }
 
+inline Strip load_strip(const uint8_t* samples) {
+  typedef uint8_t Bytes __attribute__((vector_size(kStrip)));
+  Bytes bytes;
+  std::memcpy(&bytes, samples, sizeof bytes);
+  return __builtin_convertvector(bytes, Strip);
+}
+
 inline Strip strip_of(int32_t value) { return Strip{} + value; }
 
 inline Strip larger_of(const Strip& a, const Strip& b) { return a > b ? a : b; }
