@@ -122,10 +122,8 @@ struct Set {
   float length2, body2;  // the sums over the set's links
 };
 
-// By candidate. Nobody looks at the one before the first, and the one called `empty` has no joints.
 struct Sets {
-  Set* of;
-  int32_t empty;
+  Set* of;  // by candidate
 
   PPF_HD void reset(int32_t candidate, uint32_t joint_bit) const { of[candidate] = {candidate, joint_bit, 0.0f, 0.0f}; }
 
@@ -147,19 +145,20 @@ struct Sets {
     return candidate;
   }
 
-  // Makes the sets of both ends of a link one, unless they are two that have a joint in common. Nobody could foretell
-  // which links these are, so there is no branch: a set that is one already takes in the empty one, and what is not to
-  // be is written where nobody looks.
+  // Makes the sets of both ends of a link one, unless they are two that have a joint in common.
   PPF_HD void take(const Link& link) const {
     const int32_t one = root_of(link.a), other = root_of(link.b);
-    const int32_t root = smaller(one, other), child = one == other ? empty : larger(one, other);
-    const Set first = of[root], second = of[child];
-    const int32_t refused = (first.joints & second.joints) != 0 ? -1 : 0;
-    of[child | refused].parent = root;
-    Set& set = of[root | refused];
-    set.joints = first.joints | second.joints;
-    set.length2 = (first.length2 + second.length2) + link.length2;
-    set.body2 = (first.body2 + second.body2) + link.body2;
+    Set& set = of[smaller(one, other)];
+    if (one != other) {
+      Set& child = of[larger(one, other)];
+      if ((set.joints & child.joints) != 0) return;
+      child.parent = smaller(one, other);
+      set.joints |= child.joints;
+      set.length2 += child.length2;
+      set.body2 += child.body2;
+    }
+    set.length2 += link.length2;
+    set.body2 += link.body2;
   }
 };
 

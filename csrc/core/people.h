@@ -71,7 +71,7 @@ struct Workroom {
     link = place<Link>(scratch, links);
     limb = place<int32_t>(scratch, links);
     score = place<float>(scratch, links);
-    sets = {place<Set>(scratch, candidates + 2) + 1, static_cast<int32_t>(candidates)};
+    sets.of = place<Set>(scratch, candidates);
     size_of_set = place<float>(scratch, candidates);
     fragment_of = place<int32_t>(scratch, candidates);
     joints = place<uint32_t>(scratch, candidates);
@@ -156,7 +156,6 @@ PPF_HD void every_joint_alone(const Team& team, const GroupSpec& spec, const Wor
   for (int32_t k = 0; k < spec.joints; ++k) {
     for (int32_t c = room.base[k] + team.rank(); c < room.base[k + 1]; c += team.size()) room.sets.reset(c, 1u << k);
   }
-  if (team.leads()) room.sets.reset(room.sets.empty, 0);
   team.sync();
 }
 
