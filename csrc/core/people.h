@@ -129,19 +129,20 @@ PPF_HD int32_t gather_links(const Team& team, const GroupSpec& spec, const Candi
   }
   team.sync();
   for (int32_t l = team.rank(); l < spec.limbs; l += team.size()) {
-    const int32_t first = spec.first[l], second = spec.second[l];
+    const int32_t first = spec.first[l], second = spec.second[l], rows = from.count[first];
+    const int32_t base_a = room.base[first], base_b = room.base[second];
     const float body = spec.body.length[l];
     int32_t link = room.start[l];
-    for (int32_t i = 0; i < from.count[first]; ++i) {
+    for (int32_t i = 0; i < rows; ++i) {
       const int64_t row = static_cast<int64_t>(l) * from.capacity + i;
       const Place at = from.place(first, i);
-      for (int32_t r = 0; r < from.links[row]; ++r, ++link) {
+      const int32_t links = from.links[row];
+      for (int32_t r = 0; r < links; ++r, ++link) {
         const int32_t j = from.partner[row * from.partners + r];
         const Place to = from.place(second, j);
         const float dx = to.x - at.x, dy = to.y - at.y;
         const float length = square_root(dx * dx + dy * dy);
-        const float length2 = body > 0.0f ? length * length : 0.0f;
-        room.link[link] = {room.base[first] + i, room.base[second] + j, length2, body * body};
+        room.link[link] = {base_a + i, base_b + j, body > 0.0f ? length * length : 0.0f, body * body};
         room.limb[link] = l;
         room.score[link] = from.link_score[row * from.partners + r];
       }
@@ -154,7 +155,8 @@ PPF_HD int32_t gather_links(const Team& team, const GroupSpec& spec, const Candi
 template <class Team>
 PPF_HD void every_joint_alone(const Team& team, const GroupSpec& spec, const Workroom& room) {
   for (int32_t k = 0; k < spec.joints; ++k) {
-    for (int32_t c = room.base[k] + team.rank(); c < room.base[k + 1]; c += team.size()) room.sets.reset(c, 1u << k);
+    const int32_t end = room.base[k + 1];
+    for (int32_t c = room.base[k] + team.rank(); c < end; c += team.size()) room.sets.reset(c, 1u << k);
   }
   team.sync();
 }
@@ -209,8 +211,9 @@ PPF_HD void weigh_links(const Team& team, const GroupSpec& spec, const Workroom&
 
 // By the leader: numbers the sets in the order of their first joints; returns how many there are.
 PPF_HD int32_t number_sets(const GroupSpec& spec, const Workroom& room) {
+  const int32_t candidates = room.base[spec.joints];
   int32_t fragments = 0;
-  for (int32_t c = 0; c < room.base[spec.joints]; ++c) {
+  for (int32_t c = 0; c < candidates; ++c) {
     const int32_t root = room.sets.root_of(c);
     const Set& set = room.sets.of[c];
     // What is not a root leaves nothing that lasts: the next one is written over it.
@@ -234,7 +237,7 @@ template <class Team>
 PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room) {
   if (team.leads()) room.tally[0] = number_sets(spec, room);
   team.sync();
-  const int32_t fragments = room.tally[0];
+  const int32_t fragments = room.tally[0], joints = spec.joints;
   for (int32_t f = team.rank(); f < fragments; f += team.size()) find_trunk(spec, room, f);
   for (int32_t f = team.rank(); f < fragments; f += team.size()) {
     room.joined[f] = f;
@@ -242,14 +245,17 @@ PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Can
     room.count[f] = 0;
     room.total[f] = 0.0f;
   }
-  for (int32_t i = team.rank(); i < fragments * spec.joints; i += team.size()) room.member[i] = -1;
+  const int32_t members = fragments * joints;
+  for (int32_t i = team.rank(); i < members; i += team.size()) room.member[i] = -1;
   team.sync();
   if (team.leads()) {
-    for (int32_t k = 0; k < spec.joints; ++k) {
-      for (int32_t i = 0; i < from.count[k]; ++i) {
-        const int32_t f = room.fragment_of[room.base[k] + i];
-        room.member[f * spec.joints + k] = i;
-        room.barred[f] |= spec.body.neighbours[k];
+    for (int32_t k = 0; k < joints; ++k) {
+      const int32_t count = from.count[k], base = room.base[k];
+      const uint32_t neighbours = spec.body.neighbours[k];
+      for (int32_t i = 0; i < count; ++i) {
+        const int32_t f = room.fragment_of[base + i];
+        room.member[f * joints + k] = i;
+        room.barred[f] |= neighbours;
         room.count[f] += 1;
         room.total[f] += from.peak_score(k, i);
       }
@@ -356,10 +362,10 @@ PPF_HD void unite(const GroupSpec& spec, const Workroom& room, int32_t f, int32_
   room.length2[into] += room.length2[gone];
   room.body2[into] += room.body2[gone];
   room.total[into] += room.total[gone];
-  for (int32_t k = 0; k < spec.joints; ++k) {
-    const int32_t index = room.member[gone * spec.joints + k];
-    if (index >= 0) room.member[into * spec.joints + k] = index;
-  }
+  // They have no joint in common, and -1 is below all indices.
+  const int32_t joints = spec.joints;
+  int32_t *const kept = room.member + into * joints, *const taken = room.member + gone * joints;
+  for (int32_t k = 0; k < joints; ++k) kept[k] = larger(kept[k], taken[k]);
   find_trunk(spec, room, into);
   room.has_grown[into] = 1;
 }
@@ -438,15 +444,15 @@ PPF_HD void write_counts(const GroupSpec& spec, const Candidates& from, const Wo
 template <class Team>
 PPF_HD void write_rows(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
                        const PeopleLists& out, int64_t n) {
-  const int32_t people = room.tally[0];
+  const int32_t people = room.tally[0], joints = spec.joints;
   const int32_t shown = smaller(people, out.capacity);
   const int64_t first = n * out.capacity;
   for (int32_t p = team.rank(); p < shown; p += team.size()) {
     const int32_t f = static_cast<int32_t>(room.order[p] & 0xffffffffu);
     out.person_score[first + p] = person_score(spec, room, f);
-    for (int32_t k = 0; k < spec.joints; ++k) {
-      const int32_t index = room.member[f * spec.joints + k];
-      const int64_t at = (first + p) * spec.joints + k;
+    for (int32_t k = 0; k < joints; ++k) {
+      const int32_t index = room.member[f * joints + k];
+      const int64_t at = (first + p) * joints + k;
       const Place place = index >= 0 ? from.place(k, index) : Place{0.0f, 0.0f};
       out.xy[2 * at] = place.x;
       out.xy[2 * at + 1] = place.y;

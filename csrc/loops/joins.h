@@ -34,9 +34,9 @@ struct Gaps {
   }
 };
 
-// first_among() with one look at the first joints; rows of Body are as long as two strips.
+// first_among() with one look at sixteen joints; rows of Body are as long as two strips.
 inline int32_t first_of(const uint8_t (&order)[kMaxJoints], uint32_t joints) {
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
   static_assert(kMaxJoints == 2 * kStrip, "");
   for (int32_t i = 0; i < kMaxJoints; i += kStrip) {
     const Strip is_there = strip_of(static_cast<int32_t>(joints)) >> load_strip(order + i) & 1;

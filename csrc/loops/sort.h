@@ -84,9 +84,17 @@ class RankSort {
 
   bool put_right(const uint32_t* words) {
     uint64_t* const result = spare_ + count_;
-    int64_t moves = int64_t{8} * count_;
-    for (int32_t i = 0; i < count_ && moves >= 0; ++i) moves -= insert(result, order_[words[i] & 0xffffu], i);
-    if (moves < 0) return false;
+    uint64_t last = 0;
+    int32_t moves = 8 * count_;
+    for (int32_t i = 0; i < count_; ++i) {
+      const uint64_t key = order_[words[i] & 0xffffu];
+      if (key >= last) {
+        result[i] = last = key;
+      } else {
+        moves -= insert(result, key, i);
+        if (moves < 0) return false;
+      }
+    }
     std::memcpy(order_, result, sizeof(uint64_t) * static_cast<size_t>(count_));
     return true;
   }
