@@ -108,6 +108,7 @@ class JoinSearch {
   }
 
   void weigh_pairs() {
+    if (pairs_.count == 0) return;
     for (int32_t i = 0; i < pairs_.count; ++i) {
       const int32_t f = pairs_.f[i], g = pairs_.g[i];
       const int32_t a = room_.count[f] >= room_.count[g] ? f : g, b = f ^ g ^ a;

@@ -62,7 +62,7 @@ class RankSort {
       most = larger(most, key);
     }
     const float top = value_of_key(most), scale = (kPlaces * kPlaces - 1) / (top - value_of_key(least));
-    if (!is_finite(scale)) return false;
+    if (least == kNever || !is_finite(scale)) return false;
     // Words of place and index in `order`.
     uint32_t* const words = reinterpret_cast<uint32_t*>(spare_);
     uint32_t* const sorted = words + count_;
