@@ -127,6 +127,67 @@ def test_nobody(device: Device) -> None:
         assert not people.xy.any()
 
 
+# ---- lists that no maps gave ---------------------------------------------------------------------
+
+
+def random_lists(seed: int, capacity: int, spread: str) -> tuple[ops.Peaks, ops.Links]:
+    """Peaks anywhere and links among any of them, with scores of one kind."""
+    rng = np.random.default_rng(seed)
+    joints, limbs, partners = len(COCO.joints), len(COCO.fields), 6
+    count = rng.integers(0, capacity + 1, (1, joints)).astype(np.int32)
+    count[0, rng.integers(joints)] = capacity
+    xy = rng.uniform(0, 64, (1, joints, capacity, 2)).astype(F32)
+    if seed % 3 == 0:
+        xy = np.round(xy / 16) * 16  # many of no length, and many that are alike
+    peaks = ops.Peaks(
+        xy=xy,
+        score=rng.uniform(0.1, 1, (1, joints, capacity)).astype(F32),
+        count=count,
+        total=count,
+        nonfinite=np.zeros((1, joints), np.int32),
+    )
+    shape = (1, limbs, capacity, partners)
+    score = rng.uniform(0.1, 1, shape).astype(F32)
+    if spread == "ties":
+        score = np.round(score * 4) / 4
+    elif spread == "far off":
+        score[rng.random(shape) < 0.002] = F32(3e38)
+    elif spread == "any":
+        score = rng.integers(-(2**31), 2**31, shape).astype(np.int32).view(F32)
+    links = ops.Links(
+        partner=np.zeros(shape, np.int32),
+        score=score,
+        count=np.zeros(shape[:3], np.int32),
+        total=np.zeros(shape[:3], np.int32),
+    )
+    for limb, field in enumerate(COCO.fields):
+        first, second = field.first, field.second
+        for i in range(count[0, first]):
+            most = min(partners, int(count[0, second]))
+            links.count[0, limb, i] = rng.integers(0, most + 1)
+            links.partner[0, limb, i, :most] = rng.permutation(count[0, second])[:most]
+    return peaks, links
+
+
+@pytest.mark.parametrize("spread", ["even", "ties", "far off", "any"])
+@pytest.mark.parametrize("capacity", [1, 2, 5, 24, 128])
+def test_lists_of_any_kind(spread: str, capacity: int, device: Device) -> None:
+    """Few and many links, in every order of scores, and fragments that fit and do not."""
+    for seed in range(3 if capacity == 128 else 12):  # noqa: PLR2004
+        peaks, links = random_lists(seed, capacity, spread)
+        limits: Any = {"least_joints": 1, "least_score": 0.0, "least_lone": 0.3 * (seed % 2)}
+        expected = ops.group_people(peaks, links, skeleton=COCO, people=200, **limits)
+        people = device.get(
+            ops.group_people(
+                put(device, peaks), put(device, links), skeleton=COCO, people=200, **limits
+            )
+        )
+        assert people.total[0] > 0
+        for field in dataclasses.fields(people):
+            found, wanted = getattr(people, field.name), getattr(expected, field.name)
+            assert found.tobytes() == wanted.tobytes(), (field.name, seed)
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 
