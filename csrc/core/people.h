@@ -35,8 +35,8 @@ struct Workroom {
   int32_t* start;  // [L + 1], of each limb's links
   int32_t* tally;  // [3], what the leader has counted
   Link* link;
-  int32_t* limb;         // by link
-  float* score;
+  int32_t* limb;         // by link, for kOpenPose
+  float* score;          // by link
   Sets sets;             // by candidate
   float* size_of_set;    // by candidate, see measure_sets()
   int32_t* fragment_of;  // by candidate
@@ -132,19 +132,19 @@ PPF_HD int32_t gather_links(const Team& team, const GroupSpec& spec, const Candi
     const int32_t first = spec.first[l], second = spec.second[l], rows = from.count[first];
     const int32_t base_a = room.base[first], base_b = room.base[second];
     const float body = spec.body.length[l];
-    int32_t link = room.start[l];
-    for (int32_t i = 0; i < rows; ++i) {
-      const int64_t row = static_cast<int64_t>(l) * from.capacity + i;
+    const int64_t list = static_cast<int64_t>(l) * from.capacity;
+    const int32_t* partner = from.partner + list * from.partners;
+    const float* partner_score = from.link_score + list * from.partners;
+    Link* link = room.link + room.start[l];
+    float* score = room.score + room.start[l];
+    for (int32_t i = 0; i < rows; ++i, partner += from.partners, partner_score += from.partners) {
       const Place at = from.place(first, i);
-      const int32_t links = from.links[row];
-      for (int32_t r = 0; r < links; ++r, ++link) {
-        const int32_t j = from.partner[row * from.partners + r];
-        const Place to = from.place(second, j);
+      for (int32_t r = 0; r < from.links[list + i]; ++r) {
+        const Place to = from.place(second, partner[r]);
         const float dx = to.x - at.x, dy = to.y - at.y;
         const float length = square_root(dx * dx + dy * dy);
-        room.link[link] = {base_a + i, base_b + j, body > 0.0f ? length * length : 0.0f, body * body};
-        room.limb[link] = l;
-        room.score[link] = from.link_score[row * from.partners + r];
+        *link++ = {base_a + i, base_b + partner[r], body > 0.0f ? length * length : 0.0f, body * body};
+        *score++ = partner_score[r];
       }
     }
   }

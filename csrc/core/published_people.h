@@ -20,6 +20,10 @@ constexpr int32_t kNobody = -1;
 template <class Team>
 PPF_HD void order_published(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
                             int32_t links) {
+  for (int32_t l = team.rank(); l < spec.limbs; l += team.size()) {
+    for (int32_t i = room.start[l]; i < room.start[l + 1]; ++i) room.limb[i] = l;
+  }
+  team.sync();
   for (int32_t i = team.rank(); i < links; i += team.size()) {
     const Link& link = room.link[i];
     const int32_t first = spec.first[room.limb[i]], second = spec.second[room.limb[i]];
