@@ -108,8 +108,8 @@ PPF_HD uint64_t rank_of(float score, uint32_t index) {
 
 // ---- sets of joints -----------------------------------------------------------------------------------------------
 
-// A pair of candidates of one limb, its squared length in px^2, and what that is for somebody one pixel tall. Both are 0
-// when the limb's length is not known.
+// A pair of candidates of one limb, its squared length in px^2, and what that is for somebody one pixel tall. Both are
+// 0 when the limb's length is not known.
 struct Link {
   int32_t a, b;
   float length2, body2;
@@ -186,8 +186,8 @@ struct Gap {
   uint32_t bones;       // between the two joints
 };
 
-constexpr float kNoJoin = kInfinity;      // the cost of one that cannot be
-constexpr float kMostStrain = 12.0f;      // squared deviations, about three and a half sigma
+constexpr float kNoJoin = kInfinity;       // the cost of one that cannot be
+constexpr float kMostStrain = 12.0f;       // squared deviations, about three and a half sigma
 constexpr float kLeastVariance = 0.0004f;  // of a place that bones foretell, in squared body heights
 
 PPF_HD float variance_along(const Body& body, uint32_t bones) {

@@ -1,8 +1,8 @@
 // From links to people for one image, written for a team of threads: one on the CPU, a block on a GPU.
 //
-// A team has rank(), size(), leads() and sync(), and its own ways to sort(order, spare, count) and to find_joins(). What
-// depends on earlier decisions is the leader's work; everything else is shared out, and no two members write to one
-// place.
+// A team has rank(), size(), leads() and sync(), and its own ways to sort(order, spare, count) and to find_joins().
+// What depends on earlier decisions is the leader's work; everything else is shared out, and no two members write to
+// one place.
 #pragma once
 
 #include <cstdint>
@@ -31,9 +31,9 @@ constexpr int32_t kRollSlack = 16;
 struct Workroom {
   uint64_t* order;  // what is sorted; room for a power of two
   uint64_t* spare;  // twice as many
-  int32_t* base;   // [K + 1], candidate i of joint k has number base[k] + i
-  int32_t* start;  // [L + 1], of each limb's links
-  int32_t* tally;  // [3], what the leader has counted
+  int32_t* base;    // [K + 1], candidate i of joint k has number base[k] + i
+  int32_t* start;   // [L + 1], of each limb's links
+  int32_t* tally;   // [3], what the leader has counted
   Link* link;
   int32_t* limb;         // by link, for kOpenPose
   float* score;          // by link
@@ -45,7 +45,7 @@ struct Workroom {
   Roll open;   // all that take part in a round
   Roll large;  // the large ones of these
   int32_t* count;
-  int32_t* joined;  // the fragment that has taken this one in; itself when none has
+  int32_t* joined;     // the fragment that has taken this one in; itself when none has
   int32_t* has_grown;  // in the round at hand
   int32_t* trunk;      // see find_trunk()
   float* length2;

@@ -68,7 +68,8 @@ inline void weigh(const Gaps& gaps, float* __restrict cost) {
 
 class JoinSearch {
  public:
-  JoinSearch(const GroupSpec& spec, const Candidates& from, const Workroom& room) : spec_(spec), from_(from), room_(room) {}
+  JoinSearch(const GroupSpec& spec, const Candidates& from, const Workroom& room)
+      : spec_(spec), from_(from), room_(room) {}
 
   void run(int32_t large) {
     const int32_t open = room_.tally[1], open_large = room_.tally[2];
@@ -80,8 +81,10 @@ class JoinSearch {
       const bool is_large = room_.count[f] >= large;
       room_.join_count[f] = 0;
       larger_ones += is_large;
-      if (is_large) list_pairs(f, room_.open, p + 1, open);
-      else list_pairs(f, room_.large, larger_ones, open_large);
+      if (is_large)
+        list_pairs(f, room_.open, p + 1, open);
+      else
+        list_pairs(f, room_.large, larger_ones, open_large);
     }
     weigh_pairs();
   }

@@ -109,7 +109,7 @@ class RankSort {
     }
     uint64_t *from = order_, *to = spare_;
     for (int digit = 0; digit < 4; ++digit) {
-      uint32_t(&place)[256] = places[digit];
+      uint32_t (&place)[256] = places[digit];
       if (place[digit_of(order_[0], digit)] == static_cast<uint32_t>(count_)) continue;  // the same in all
       places_from_counts(place);
       for (int32_t i = 0; i < count_; ++i) to[place[digit_of(from[i], digit)]++] = from[i];

@@ -173,7 +173,7 @@ def random_lists(seed: int, capacity: int, spread: str) -> tuple[ops.Peaks, ops.
 @pytest.mark.parametrize("capacity", [1, 2, 5, 24, 128])
 def test_lists_of_any_kind(spread: str, capacity: int, device: Device) -> None:
     """Few and many links, in every order of scores, and fragments that fit and do not."""
-    for seed in range(3 if capacity == 128 else 12):  # noqa: PLR2004
+    for seed in range(3 if capacity == 128 else 12):
         peaks, links = random_lists(seed, capacity, spread)
         limits: Any = {"least_joints": 1, "least_score": 0.0, "least_lone": 0.3 * (seed % 2)}
         expected = ops.group_people(peaks, links, skeleton=COCO, people=200, **limits)
