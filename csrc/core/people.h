@@ -375,6 +375,7 @@ PPF_HD void unite(const GroupSpec& spec, const Workroom& room, int32_t f, int32_
 template <class Team>
 PPF_HD void join_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
                            int32_t fragments, int32_t large, int32_t small) {
+  if (fragments < 2) return;
   if (team.leads()) list_open(spec, room, fragments, large, small);
   team.sync();
   team.find_joins(spec, from, room, large);
