@@ -50,10 +50,11 @@ py::capsule group_spec(const std::string& mode, int joints, const std::vector<st
   for (std::size_t l = 0; l < limbs.size(); ++l) checked.limb[l] = {limbs[l].first, limbs[l].second, 0, 0};
   ops::check_limbs(checked);
   for (std::size_t l = 0; l < limbs.size(); ++l) {
-    spec.first[l] = static_cast<int8_t>(limbs[l].first);
-    spec.second[l] = static_cast<int8_t>(limbs[l].second);
+    spec.first[l] = limbs[l].first;
+    spec.second[l] = limbs[l].second;
   }
   std::vector<ops::BodyJoint> places;
+  places.reserve(body.size());
   for (const JointRow& row : body) places.push_back(body_joint(row, variances.size()));
   spec.body = ops::body_of(spec, places, variances);
   spec.least_joints = least_joints;

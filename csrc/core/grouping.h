@@ -45,7 +45,7 @@ struct GroupSpec {
   float least_lone = 0.0f;   // of a joint without any link, to be joined to somebody
   float least_link = 0.0f;   // a pair has to score more (kTrtPose)
   uint32_t uncounted = 0;    // joints that make nobody a person (kOpenPose)
-  int8_t first[kMaxLimbs] = {}, second[kMaxLimbs] = {};
+  int32_t first[kMaxLimbs] = {}, second[kMaxLimbs] = {};
   Body body;
 };
 

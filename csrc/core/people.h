@@ -93,6 +93,8 @@ struct Workroom {
   }
 
  private:
+  static constexpr int64_t kWordBytes = sizeof(uint32_t);
+
   PPF_HD Roll roll(uint32_t* scratch, int64_t count) {
     int32_t* const fragment = place<int32_t>(scratch, count + kRollSlack);
     return {fragment, place<uint32_t>(scratch, count + kRollSlack)};
@@ -101,7 +103,7 @@ struct Workroom {
   template <class T>
   PPF_HD T* place(uint32_t* scratch, int64_t count) {
     T* const here = scratch == nullptr ? nullptr : reinterpret_cast<T*>(scratch + words);
-    words += count * static_cast<int64_t>(sizeof(T) / sizeof(uint32_t));
+    words += count * static_cast<int64_t>(sizeof(T)) / kWordBytes;
     return here;
   }
 };

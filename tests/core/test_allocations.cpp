@@ -98,8 +98,8 @@ ops::PartAffinitySpec spec_of_figure() {
   spec.limbs.limbs = spec.groups.limbs = kLimbs;
   for (int l = 0; l < kLimbs; ++l) {
     spec.limbs.limb[l] = {kEnds[l][0], kEnds[l][1], 2 * l, 2 * l + 1};
-    spec.groups.first[l] = static_cast<int8_t>(kEnds[l][0]);
-    spec.groups.second[l] = static_cast<int8_t>(kEnds[l][1]);
+    spec.groups.first[l] = kEnds[l][0];
+    spec.groups.second[l] = kEnds[l][1];
   }
   std::vector<ops::BodyJoint> joints(kJoints);
   for (int k = 0; k < kJoints; ++k) joints[k] = {true, kFigure[k][0], kFigure[k][1], k == 1 ? 0 : 1u << k};

@@ -46,8 +46,8 @@ inline Skeleton random_skeleton(Random& random) {
     const int second = is_branch ? l + 1 : 1 + random.below(limbs.joints - 1), first = random.below(second);
     const int x = 2 * (limbs.limbs - 1 - l) + l % 2;
     limbs.limb[l] = {first, second, x, x ^ 1};
-    groups.first[l] = static_cast<int8_t>(first);
-    groups.second[l] = static_cast<int8_t>(second);
+    groups.first[l] = first;
+    groups.second[l] = second;
     if (!is_branch) continue;
     ppf::Place& place = skeleton.shape[static_cast<size_t>(second)];
     place = skeleton.shape[static_cast<size_t>(first)];
