@@ -1,14 +1,16 @@
 // find_joins() of core/people.h for all fragments at once. Nearly all pairs of fragments have joints in common, so
-// they are crossed out a strip at a time, and what is left is gathered and weighed side by side.
+// they are crossed out many at a time, and what is left is gathered and weighed side by side.
 #pragma once
 
 #include "core/people.h"
-#include "loops/strip.h"
+#include "loops/wide.h"
 
 namespace ppf::loops::PPF_ISA {
 namespace {
 
 constexpr int32_t kPairs = 64;
+
+static_assert(kWide <= kRollSlack, "");
 
 // Pairs of fragments, and what gap_of() says of each.
 struct Gaps {
@@ -34,16 +36,14 @@ struct Gaps {
   }
 };
 
-// first_among() with one look at sixteen joints; rows of Body are as long as two strips.
+// first_among() with one look at many joints, where each lane can be shifted by a number of its own.
 inline int32_t first_of(const uint8_t (&order)[kMaxJoints], uint32_t joints) {
-#if defined(__AVX512F__)
-  static_assert(kMaxJoints == 2 * kStrip, "");
-  for (int32_t i = 0; i < kMaxJoints; i += kStrip) {
-    const Strip is_there = strip_of(static_cast<int32_t>(joints)) >> load_strip(order + i) & 1;
-    const uint32_t mask = mask_above(is_there, Strip{});
-    if (mask != 0) return order[i + __builtin_ctz(mask)];
+  static_assert(kMaxJoints % kWide == 0, "");
+  for (int32_t i = 0; i < kMaxJoints && kWide >= 8; i += kWide) {
+    const WideInt is_there = all_of(static_cast<int32_t>(joints)) >> load(order + i) & 1;
+    const uint32_t mask = mask_above(is_there, WideInt{});
+    if (mask != 0) return order[i + lowest_bit(mask)];
   }
-#endif
   return first_among(order, joints);
 }
 
@@ -91,22 +91,20 @@ class JoinSearch {
 
  private:
   // A fragment with all joints can be joined to nobody.
-  static void close_slack(const Roll& roll, int32_t count) {
-    const Strip all = strip_of(-1);
-    std::memcpy(roll.joints + count, &all, sizeof all);
-  }
+  static void close_slack(const Roll& roll, int32_t count) { store(all_of(-1), roll.joints + count); }
 
   // The pairs of a fragment with those from `begin` on that have no joint which it refuses.
   void list_pairs(int32_t f, const Roll& others, int32_t begin, int32_t end) {
-    const Strip barred = strip_of(static_cast<int32_t>(refused(room_, f)));
-    for (int32_t i = begin; i < end; i += kStrip) {
-      const Strip met = load_strip(reinterpret_cast<const int32_t*>(others.joints + i)) & barred;
-      const uint32_t free = mask_equal(met, Strip{});
+    const WideInt barred = all_of(static_cast<int32_t>(refused(room_, f)));
+    for (int32_t i = begin; i < end; i += kWide) {
+      const WideInt met = load(others.joints + i) & barred;
+      const uint32_t free = mask_equal(met, WideInt{});
       if (free == 0) continue;
-      const Strip first = strip_of(f);
-      std::memcpy(pairs_.f + pairs_.count, &first, sizeof first);
-      pairs_.count += pick(load_strip(others.fragment + i), free, pairs_.g + pairs_.count);
-      if (pairs_.count > kPairs - kStrip) weigh_pairs();
+      const Picked picked(free);
+      store(all_of(f), pairs_.f + pairs_.count);
+      picked.store(load(others.fragment + i), pairs_.g + pairs_.count);
+      pairs_.count += picked.count();
+      if (pairs_.count > kPairs - kWide) weigh_pairs();
     }
   }
 

@@ -4,13 +4,13 @@
 
 #include <cstdint>
 
-#include "loops/slice.h"
+#include "loops/wide.h"
 
 namespace ppf::loops::PPF_ISA {
 namespace {
 
 // Candidates are better by a larger key, among equal keys by a smaller index. No two have the same index. Arrays are
-// read and written in whole slices.
+// read and written in whole vectors.
 struct Candidates {
   int32_t *key, *index;
   int32_t* rank;  // how many are better
@@ -49,16 +49,16 @@ void keep_best(Candidates& candidates, int32_t wanted) {
   candidates.count = kept;
 }
 
-// A loop without branches over all, for a slice of them at a time: for a few, faster than any way to sort.
+// A loop without branches over all, for kWide of them at a time: for a few, faster than any way to sort.
 void rank_all(const Candidates& candidates) {
-  for (int32_t start = 0; start < candidates.count; start += kSlice) {
-    const Slice key = load_slice(candidates.key + start), index = load_slice(candidates.index + start);
-    Slice better = {};
+  for (int32_t start = 0; start < candidates.count; start += kWide) {
+    const WideInt key = load(candidates.key + start), index = load(candidates.index + start);
+    WideInt better = {};
     for (int32_t i = 0; i < candidates.count; ++i) {
-      const Slice other = slice_of(candidates.key[i]);
-      better -= (other > key) | ((other == key) & (slice_of(candidates.index[i]) < index));
+      const WideInt other = all_of(candidates.key[i]);
+      better -= (other > key) | ((other == key) & (all_of(candidates.index[i]) < index));
     }
-    store_slice(better, candidates.rank + start);
+    store(better, candidates.rank + start);
   }
 }
 

@@ -5,19 +5,10 @@
 #include <cstdint>
 
 #include "core/peaks.h"
-#include "loops/strip.h"
+#include "loops/wide.h"
 
 namespace ppf::loops::PPF_ISA {
 namespace {
-
-// Bytes of one vector register.
-#if defined(__AVX512BW__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
 
 // How the raw bits of a sample sort. As signed integers, non-negative floats are in order and above all negative ones,
 // and what is positive and not finite is above those. As unsigned integers, what is negative and not finite is above
@@ -286,6 +277,19 @@ void scan(const Map<T>& map, Best& best) {
   best = {order_key(to_float(rows.row(y)[x])), y * rows.length + x, 0};
 }
 
+#if defined(__AVX512BW__)
+// Bit i: lane i of a register has this value.
+template <class Register>
+uint64_t lanes_with(const Register& values, int32_t wanted) {
+  return _mm512_cmpeq_epi32_mask(reinterpret_cast<const __m512i&>(values), _mm512_set1_epi32(wanted));
+}
+
+template <class Register>
+uint64_t lanes_with(const Register& values, int16_t wanted) {
+  return _mm512_cmpeq_epi16_mask(reinterpret_cast<const __m512i&>(values), _mm512_set1_epi16(wanted));
+}
+#endif
+
 template <class T>
 bool has_lane(const typename Vector<T>::Values& values, typename Raw<T>::Value wanted) {
 #if defined(__AVX512BW__)
@@ -302,6 +306,9 @@ bool has_lane(const typename Vector<T>::Values& values, typename Raw<T>::Value w
 }
 
 #if defined(__AVX512BW__)
+// How many zeros a word ends with: 64 when it is 0.
+inline uint64_t bits_before(uint64_t word) { return _tzcnt_u64(word); }
+
 // Number of the first lane of several registers that has this value; from kCount registers on when none has. Without a
 // branch: where a maximum is, nobody can foretell.
 template <class T, int kCount>

@@ -118,7 +118,7 @@ void keep_nearest(const Pairs& pairs, int32_t first, int32_t count) {
     const WideFloat square = load(squares + p);
     WideInt nearer = all_of(0);
     for (int32_t q = 0; q < count; ++q) nearer = squares[q] < square ? nearer + 1 : nearer;
-    mask[p / kWide] = mask_of(nearer < kMostScored);
+    mask[p / kWide] = mask_above(all_of(kMostScored), nearer);
     kept += __builtin_popcount(mask[p / kWide]);
   }
   if (kept > kMostScored) drop_farthest(squares, count, kept, mask);
@@ -314,7 +314,7 @@ class Lines {
     }
   }
 
-  // The samples of one strip of pairs, and where they are between those of the map.
+  // The samples of kWide pairs, and where they are between those of the map.
   struct Samples {
     int32_t upper[kLineSamples][kWide], lower[kLineSamples][kWide];
     float fx[kLineSamples][kWide], fy[kLineSamples][kWide];

@@ -7,7 +7,7 @@
 #include "core/shoulders.h"
 #include "loops/peak_table.h"
 #include "loops/scan.h"
-#include "loops/slice.h"
+#include "loops/wide.h"
 
 namespace ppf::loops::PPF_ISA {
 namespace {
@@ -78,11 +78,11 @@ struct Rises {
 
   // The sample that rises most, the first of equal ones.
   static int steepest(const int32_t* rises) {
-    Slice largest = {};
-    for (int i = 0; i < kWords; i += kSlice) largest = larger_slice(largest, load_slice(rises + i));
-    const Slice most = slice_of(Vector<float>::largest_lane(largest));
+    WideInt largest = {};
+    for (int i = 0; i < kWords; i += kWide) largest = larger_of(largest, load(rises + i));
+    const WideInt most = all_of(Vector<float>::largest_lane(largest));
     uint32_t at = 0;
-    for (int i = 0; i < kWords; i += kSlice) at |= lanes_at_least(load_slice(rises + i), most) << i;
+    for (int i = 0; i < kWords; i += kWide) at |= mask_at_least(load(rises + i), most) << i;
     const int first = lowest_bit(at);
     return first < kHalf ? first : first - kHalf + kRows * Block::kSide;
   }

@@ -6,14 +6,14 @@
 
 #include "core/peaks.h"
 #include "loops/scan.h"
-#include "loops/slice.h"
+#include "loops/wide.h"
 
 namespace ppf::loops::PPF_ISA {
 namespace {
 
 // The local maxima of a map, in any order. No two of them touch, which bounds their number.
 struct Tops {
-  int32_t *index, *key;  // y * width + x, and what sorts as the samples do; written in whole slices
+  int32_t *index, *key;  // y * width + x, and what sorts as the samples do; written in whole vectors
   int32_t count = 0;
   bool is_complete = false;  // whatever else is above the threshold is known to have a greater neighbour
 
@@ -98,29 +98,29 @@ typename Raw<Half>::Value raw_threshold<Half>(const PeakSpec& spec) {
 // Looks for tops in a map of finite samples whose threshold is not negative. There the raw bits of what is above the
 // threshold compare rightly with all others.
 //
-// A part of the map is read once to see in which rows each slice has something above the threshold. Through runs of
-// such rows the slice is then moved downwards, so that each row is compared within itself once, for itself and for both
-// rows beside it. Whether a sample is a top costs no branch.
+// A part of the map is read once to see in which rows each slice, kWide columns, has something above the threshold.
+// Through runs of such rows the slice is then moved downwards, so that each row is compared within itself once, for
+// itself and for both rows beside it. Whether a sample is a top costs no branch.
 template <class T>
 class TopFinder {
  public:
   TopFinder(const PeakSpec& spec, const Map<T>& map, Tops& tops)
-      : map_(map), tops_(tops), threshold_(slice_of(raw_threshold<T>(spec))) {
+      : map_(map), tops_(tops), threshold_(all_of(raw_threshold<T>(spec))) {
     const int32_t threshold = raw_threshold<T>(spec);
-    least_ = slice_of(threshold < INT32_MAX ? threshold + 1 : threshold);  // at least this is above it
+    least_ = all_of(threshold < INT32_MAX ? threshold + 1 : threshold);  // at least this is above it
   }
 
   static bool can_read(const PeakSpec& spec, const Map<T>& map) {
-    return map.stride_x == 1 && spec.threshold_key >= 0 && map.width >= kSlice;
+    return map.stride_x == 1 && spec.threshold_key >= 0 && map.width >= kWide;
   }
 
   // False when a sample is not finite: what was found then means nothing.
   bool run() {
-    const int slices = (map_.width + kSlice - 1) / kSlice;
+    const int slices = (map_.width + kWide - 1) / kWide;
     for (int y = 0; y < map_.height; y += kRows) {
       const int rows = smaller(kRows, map_.height - y);
       for (int slice = 0; slice < slices; slice += kPart) {
-        search_part(y, rows, slice * kSlice, smaller(kPart, slices - slice));
+        search_part(y, rows, slice * kWide, smaller(kPart, slices - slice));
       }
     }
     return Vector<float>::largest_lane(magnitude_) < Raw<T>::kInfinity;
@@ -140,9 +140,9 @@ class TopFinder {
 
   const Map<T>& map_;
   Tops& tops_;
-  const Slice threshold_;
-  Slice least_;
-  Slice magnitude_ = {};
+  const WideInt threshold_;
+  WideInt least_;
+  WideInt magnitude_ = {};
   uint32_t tied_ = 0;
 
   const auto* bits(int y, int x) const {
@@ -150,7 +150,7 @@ class TopFinder {
   }
 
   // The last slice of a row may reach back into the one before it.
-  int start_of(int x) const { return smaller(x, map_.width - kSlice); }
+  int start_of(int x) const { return smaller(x, map_.width - kWide); }
 
   void search_part(int first_row, int rows, int first_column, int slices) {
     if (slices == 1) return search_slices<1>(first_row, rows, first_column, 1);
@@ -166,30 +166,30 @@ class TopFinder {
     const int count = kMost < kPart ? kMost : slices;
     uint64_t above[kMost];  // of each slice, a bit per pair of rows
     for (int i = 0; i < count; ++i) above[i] = 0;
-    const int last = start_of(first_column + (count - 1) * kSlice);
-    Slice magnitude = magnitude_;
+    const int last = start_of(first_column + (count - 1) * kWide);
+    WideInt magnitude = magnitude_;
     for (int row = 0; row < rows; row += kPair) {
       const int y = first_row + row, next = smaller(y + 1, map_.height - 1);
       const auto look = [&](int start, int slice) {
-        const Slice here = load_slice(bits(y, start)), below = load_slice(bits(next, start));
+        const WideInt here = load(bits(y, start)), below = load(bits(next, start));
         __builtin_prefetch(bits(y, start) + kAhead);
         __builtin_prefetch(bits(next, start) + kAhead);
-        magnitude = larger_slice(magnitude, larger_slice(here & kRawMagnitude, below & kRawMagnitude));
-        const bool is_any_above = lanes_above(larger_slice(here, below), threshold_) != 0;
+        magnitude = larger_of(magnitude, larger_of(here & kRawMagnitude, below & kRawMagnitude));
+        const bool is_any_above = mask_above(larger_of(here, below), threshold_) != 0;
         above[slice] |= static_cast<uint64_t>(is_any_above) << (row / kPair);
       };
 #pragma GCC unroll 4
-      for (int i = 0; i < count - 1; ++i) look(first_column + i * kSlice, i);
+      for (int i = 0; i < count - 1; ++i) look(first_column + i * kWide, i);
       look(last, count - 1);
     }
     magnitude_ = magnitude;
     for (int i = 0; i < count; ++i) {
-      if (above[i] != 0) search_slice(first_row, above[i], first_column + i * kSlice);
+      if (above[i] != 0) search_slice(first_row, above[i], first_column + i * kWide);
     }
   }
 
   void search_slice(int first_row, uint64_t above, int column) {
-    const bool is_first = column == 0, is_last = column + kSlice >= map_.width;
+    const bool is_first = column == 0, is_last = column + kWide >= map_.width;
     while (above != 0) {
       const int first = __builtin_ctzll(above);
       const uint64_t others = ~(above >> first);
@@ -205,24 +205,24 @@ class TopFinder {
 
   // A slice of a row, with what is beside each sample.
   struct Window {
-    Slice here, left, right;
-    Slice largest() const { return larger_slice(larger_slice(left, right), here); }
+    WideInt here, left, right;
+    WideInt largest() const { return larger_of(larger_of(left, right), here); }
   };
 
   template <bool kIsFirst, bool kIsLast>
   Window window(int y, int start) const {
     const auto* const samples = bits(y, start);
     Window window;
-    window.here = load_slice(samples);
+    window.here = load(samples);
     if constexpr (kIsFirst) {
       window.left = moved_up(window.here, kLowest);
     } else {
-      window.left = load_slice(samples - 1);
+      window.left = load(samples - 1);
     }
     if constexpr (kIsLast) {
       window.right = moved_down(window.here, kLowest);
     } else {
-      window.right = load_slice(samples + 1);
+      window.right = load(samples + 1);
     }
     return window;
   }
@@ -238,27 +238,29 @@ class TopFinder {
     const uint32_t is_new = ~((1u << (column - start)) - 1);
     Hit hits[kRows];
     int count = 0;
-    const Slice lowest = slice_of(kLowest);
-    Slice north = y > 0 ? window<kIsFirst, kIsLast>(y - 1, start).largest() : lowest;
+    const WideInt lowest = all_of(kLowest);
+    WideInt north = y > 0 ? window<kIsFirst, kIsLast>(y - 1, start).largest() : lowest;
     Window at = window<kIsFirst, kIsLast>(y, start);
     const int end = y + length;
     for (; y < end; ++y) {
       const Window next =
           y + 1 < map_.height ? window<kIsFirst, kIsLast>(y + 1, start) : Window{lowest, lowest, lowest};
-      const Slice earlier = larger_slice(north, at.left), later = larger_slice(next.largest(), at.right);
-      const Slice around = larger_slice(larger_slice(earlier, later), least_);
-      const uint32_t highest = lanes_at_least(at.here, around, is_new);
-      const uint32_t lanes = lanes_above(at.here, earlier, highest);
-      tied_ |= lanes_at_least(around, at.here, highest);
+      const WideInt earlier = larger_of(north, at.left), later = larger_of(next.largest(), at.right);
+      const WideInt around = larger_of(larger_of(earlier, later), least_);
+      const uint32_t highest = mask_at_least(at.here, around, is_new);
+      const uint32_t lanes = mask_above(at.here, earlier, highest);
+      tied_ |= mask_at_least(around, at.here, highest);
       hits[count] = {y, lanes};
       count += lanes != 0 ? 1 : 0;
       north = at.largest();
       at = next;
     }
     for (int i = 0; i < count; ++i) {
-      const Slice index = lane_numbers() + (hits[i].y * map_.width + start);
-      pick_lanes(load_slice(bits(hits[i].y, start)), hits[i].lanes, tops_.key + tops_.count);
-      tops_.count += pick_lanes(index, hits[i].lanes, tops_.index + tops_.count);
+      const WideInt index = counted() + (hits[i].y * map_.width + start);
+      const Picked picked(hits[i].lanes);
+      picked.store(load(bits(hits[i].y, start)), tops_.key + tops_.count);
+      picked.store(index, tops_.index + tops_.count);
+      tops_.count += picked.count();
     }
   }
 };

@@ -1,5 +1,6 @@
-// As many numbers side by side as a register of the instruction set holds: compilers take comparisons of longer vectors
-// apart number by number.
+// As many 32-bit numbers side by side as a register of the instruction set holds. Compilers make vector code of most
+// loops by themselves. What they do not find is that a comparison of vectors fits into a word, and that is what looking
+// for the few numbers that matter is made of; and comparisons of longer vectors they take apart number by number.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +15,19 @@
 namespace ppf::loops::PPF_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kWide = 16;
+// Bytes of a register.
+#if defined(__AVX512BW__)
+constexpr int kVectorBytes = 64;
 #elif defined(__AVX2__)
-constexpr int kWide = 8;
+constexpr int kVectorBytes = 32;
 #else
-constexpr int kWide = 4;
+constexpr int kVectorBytes = 16;
 #endif
 
-typedef float WideFloat __attribute__((vector_size(4 * kWide)));
-typedef int32_t WideInt __attribute__((vector_size(4 * kWide)));
+constexpr int kWide = kVectorBytes / 4;
+
+typedef float WideFloat __attribute__((vector_size(kVectorBytes)));
+typedef int32_t WideInt __attribute__((vector_size(kVectorBytes)));
 
 // How far a loop over `count` goes that takes kWide at a time.
 inline int32_t whole(int32_t count) { return (count + kWide - 1) / kWide * kWide; }
@@ -34,10 +38,17 @@ inline WideFloat load(const float* from) {
   return wide;
 }
 
-inline WideInt load(const int32_t* from) {
-  WideInt wide;
-  std::memcpy(&wide, from, sizeof wide);
+inline WideFloat load(const Half* from) {
+  WideFloat wide;
+  for (int i = 0; i < kWide; ++i) wide[i] = to_float(from[i]);
   return wide;
+}
+
+// Integers of any size. Volatile, or GCC folds the load into each of its uses, and reads everything twice.
+template <class Integer>
+WideInt load(const Integer* from) {
+  typedef Integer Integers __attribute__((vector_size(kWide * sizeof(Integer)), aligned(sizeof(Integer)), may_alias));
+  return __builtin_convertvector(*reinterpret_cast<const volatile Integers*>(from), WideInt);
 }
 
 template <class Wide, class Number>
@@ -49,11 +60,7 @@ void store(const Wide& wide, Number* to) {
 inline WideFloat all_of(float value) { return WideFloat{} + value; }
 inline WideInt all_of(int32_t value) { return WideInt{} + value; }
 
-inline WideFloat load(const Half* from) {
-  WideFloat wide;
-  for (int i = 0; i < kWide; ++i) wide[i] = to_float(from[i]);
-  return wide;
-}
+inline WideInt larger_of(const WideInt& a, const WideInt& b) { return a > b ? a : b; }
 
 inline WideInt counted() {
   WideInt numbers;
@@ -61,22 +68,61 @@ inline WideInt counted() {
   return numbers;
 }
 
+// The numbers one lane further up or down, and `end` in the lane that this leaves.
+inline WideInt moved_up(const WideInt& wide, int32_t end) {
+  return __builtin_shuffle(wide, all_of(end), counted() > 0 ? counted() - 1 : all_of(kWide));
+}
+
+inline WideInt moved_down(const WideInt& wide, int32_t end) {
+  return __builtin_shuffle(wide, all_of(end), counted() + 1);
+}
+
 // Bit i: what[i] is true, as comparisons have it: all its bits are set.
 inline uint32_t mask_of(const WideInt& what) {
-#if defined(__AVX512F__)
+#if defined(__AVX512BW__)
   return _mm512_movepi32_mask(reinterpret_cast<const __m512i&>(what));
 #elif defined(__AVX2__)
   return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<const __m256&>(what)));
 #elif defined(__SSE2__)
   return static_cast<uint32_t>(_mm_movemask_ps(reinterpret_cast<const __m128&>(what)));
 #else
-  uint32_t mask = 0;
-  for (int i = 0; i < kWide; ++i) mask |= (static_cast<uint32_t>(what[i]) & 1) << i;
-  return mask;
+  const WideInt bits = what & (1 << counted());
+  int32_t mask = 0;
+  for (int i = 0; i < kWide; ++i) mask |= bits[i];
+  return static_cast<uint32_t>(mask);
 #endif
 }
 
-#if defined(__AVX2__) && !defined(__AVX512F__)
+// Bit i: a[i] > b[i], for the wanted ones.
+inline uint32_t mask_above(const WideInt& a, const WideInt& b, uint32_t wanted = ~0u) {
+#if defined(__AVX512BW__)
+  return _mm512_mask_cmpgt_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
+                                      reinterpret_cast<const __m512i&>(b));
+#else
+  return mask_of(a > b) & wanted;
+#endif
+}
+
+// Bit i: a[i] >= b[i], for the wanted ones.
+inline uint32_t mask_at_least(const WideInt& a, const WideInt& b, uint32_t wanted = ~0u) {
+#if defined(__AVX512BW__)
+  return _mm512_mask_cmpge_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
+                                      reinterpret_cast<const __m512i&>(b));
+#else
+  return mask_of(a >= b) & wanted;
+#endif
+}
+
+// Bit i: a[i] == b[i].
+inline uint32_t mask_equal(const WideInt& a, const WideInt& b) {
+#if defined(__AVX512BW__)
+  return _mm512_cmpeq_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(b));
+#else
+  return mask_of(a == b);
+#endif
+}
+
+#if defined(__AVX2__) && !defined(__AVX512BW__)
 // For each mask, the lanes whose bit is set, one a byte.
 struct LaneOrders {
   uint64_t of[1 << kWide] = {};
@@ -98,7 +144,7 @@ constexpr LaneOrders kLaneOrders;
 class Picked {
  public:
   explicit Picked(uint32_t mask) : mask_(mask) {
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__) && !defined(__AVX512BW__)
     order_ = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(kLaneOrders.of[mask])));
 #endif
   }
@@ -108,7 +154,7 @@ class Picked {
   template <class Wide, class Number>
   void store(const Wide& wide, Number* to) const {
     static_assert(sizeof wide == kWide * sizeof(Number));
-#if defined(__AVX512F__)
+#if defined(__AVX512BW__)
     _mm512_storeu_si512(
         to, _mm512_maskz_compress_epi32(static_cast<__mmask16>(mask_), reinterpret_cast<const __m512i&>(wide)));
 #elif defined(__AVX2__)
@@ -124,7 +170,7 @@ class Picked {
 
  private:
   uint32_t mask_;
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__) && !defined(__AVX512BW__)
   __m256i order_;
 #endif
 };
@@ -136,7 +182,7 @@ struct Sides {
 
 inline Sides sides_of(const WideFloat& a, const WideFloat& b) {
   Sides sides;
-#if defined(__AVX512F__)
+#if defined(__AVX512BW__)
   const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
   const __m512 from = reinterpret_cast<const __m512&>(a), to = reinterpret_cast<const __m512&>(b);
