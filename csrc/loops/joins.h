@@ -36,17 +36,6 @@ struct Gaps {
   }
 };
 
-// first_among() with one look at many joints, where each lane can be shifted by a number of its own.
-inline int32_t first_of(const uint8_t (&order)[kMaxJoints], uint32_t joints) {
-  static_assert(kMaxJoints % kWide == 0, "");
-  for (int32_t i = 0; i < kMaxJoints && kWide >= 8; i += kWide) {
-    const WideInt is_there = all_of(static_cast<int32_t>(joints)) >> load(order + i) & 1;
-    const uint32_t mask = mask_above(is_there, WideInt{});
-    if (mask != 0) return order[i + lowest_bit(mask)];
-  }
-  return first_among(order, joints);
-}
-
 // variance_along() of each, in its order.
 inline void sum_variances(const Body& body, Gaps& gaps) {
   uint32_t all = 0;
@@ -113,7 +102,7 @@ class JoinSearch {
     for (int32_t i = 0; i < pairs_.count; ++i) {
       const int32_t f = pairs_.f[i], g = pairs_.g[i];
       const int32_t a = room_.count[f] >= room_.count[g] ? f : g, b = f ^ g ^ a;
-      const int32_t joint_b = room_.trunk[b], joint_a = first_of(spec_.body.nearest[joint_b], room_.joints[a]);
+      const int32_t joint_b = room_.trunk[b], joint_a = first_among(spec_.body.nearest[joint_b], room_.joints[a]);
       pairs_.put(i, gap_of(spec_, from_, room_, a, joint_a, b, joint_b));
     }
     sum_variances(spec_.body, pairs_);
