@@ -55,6 +55,7 @@ class PeakFinder {
   PeakTable table_;
   int64_t first_ = 0;  // of the maps whose peaks are in the table
   int32_t count_ = 0;
+  bool is_empty_ = false;            // no map of the image had a peak so far, so that the others hardly have any
   int32_t end_[kMapsTogether];       // of the peaks of each
   bool is_complete_[kMapsTogether];  // all tops of the map are in the table
 
@@ -67,10 +68,12 @@ class PeakFinder {
   // Appends the peaks of a map to the table, best first. Returns whether these are all tops that it has.
   bool find(int64_t index) {
     const Map<T> map = this->map(index);
+    const bool is_first = index % maps_.k == 0;
     Plateaus plateaus{bits(), stack(), parts_.bits};
     Tops tops{list(0), list(1)};
-    out_.nonfinite[index] = find_tops(spec_, map, tops, plateaus);
+    out_.nonfinite[index] = find_tops(spec_, map, !is_first && is_empty_, tops, plateaus);
     out_.total[index] = tops.count;
+    is_empty_ = tops.count == 0 && (is_first || is_empty_);
     if (tops.count == 0) return false;
     Candidates candidates{tops.key, tops.index, list(2), tops.count};
     if (tops.count > out_.capacity) keep_best(candidates, out_.capacity);

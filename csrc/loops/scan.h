@@ -123,33 +123,6 @@ struct LaneExtremes {
   typename Raw<T>::Value top(const Values& values) const { return Vector<T>::largest_lane(finite_or_more(values)); }
 };
 
-// largest: from kInfinity on when a sample is not finite.
-template <class T>
-struct Extremes {
-  typename Raw<T>::Value largest = Raw<T>::kLowest;
-
-  bool all_finite() const { return largest < Raw<T>::kInfinity; }
-};
-
-template <class T>
-void widen(Extremes<T>& extremes, const T* samples, int count) {
-  LaneExtremes<T> lanes;
-  lanes.take(samples, count);
-  const auto top = lanes.top(lanes.largest);
-  extremes.largest = top > extremes.largest ? top : extremes.largest;
-}
-
-template <class T>
-Extremes<T> extremes_of(const Map<T>& map) {
-  Extremes<T> extremes;
-  if (map.stride_y == map.width) {
-    widen(extremes, map.data, map.height * map.width);
-  } else {
-    for (int y = 0; y < map.height; ++y) widen(extremes, map.data + y * map.stride_y, map.width);
-  }
-  return extremes;
-}
-
 constexpr int kMostAtOnce = 1 << 14;  // samples or rows whose numbers fit into every Value
 
 // -1 - lane.
