@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "core/half.h"
 
@@ -69,12 +70,22 @@ inline WideInt counted() {
 }
 
 // The numbers one lane further up or down, and `end` in the lane that this leaves.
+template <int... kLane>
+WideInt moved_up(const WideInt& wide, int32_t end, std::integer_sequence<int, kLane...>) {
+  return __builtin_shufflevector(all_of(end), wide, (kWide - 1 + kLane)...);
+}
+
+template <int... kLane>
+WideInt moved_down(const WideInt& wide, int32_t end, std::integer_sequence<int, kLane...>) {
+  return __builtin_shufflevector(wide, all_of(end), (kLane + 1)...);
+}
+
 inline WideInt moved_up(const WideInt& wide, int32_t end) {
-  return __builtin_shuffle(wide, all_of(end), counted() > 0 ? counted() - 1 : all_of(kWide));
+  return moved_up(wide, end, std::make_integer_sequence<int, kWide>());
 }
 
 inline WideInt moved_down(const WideInt& wide, int32_t end) {
-  return __builtin_shuffle(wide, all_of(end), counted() + 1);
+  return moved_down(wide, end, std::make_integer_sequence<int, kWide>());
 }
 
 // Bit i: what[i] is true, as comparisons have it: all its bits are set.
