@@ -58,7 +58,7 @@ def race(candidates: dict[str, Callable[[], object]], *, repeats: int = 15) -> d
 
 def read_bandwidth(size_bytes: int) -> float:
     """Bytes per second at which one thread reads a buffer of this size again and again."""
-    words = np.zeros(max(size_bytes // 4, 1), np.int32)
+    words = np.ones(max(size_bytes // 4, 1), np.int32)  # zeros would be one page, mapped many times
     timing = race({"read": words.max})["read"]
     return float(words.nbytes / (timing.median_ms / 1e3))
 
