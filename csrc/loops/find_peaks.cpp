@@ -32,7 +32,8 @@ class PeakFinder {
       first_ = index;
       count_ = 0;
       table_.count = 0;
-      while (index + count_ < last && count_ < kMapsTogether && table_.count < kPeaksTogether) {
+      cut_.count = 0;
+      while (index + count_ < last && count_ < kMapsTogether && table_.count < kPeaksTogether && cut_.count == 0) {
         is_complete_[count_] = find(index + count_);
         end_[count_++] = table_.count;
       }
@@ -57,7 +58,8 @@ class PeakFinder {
   int32_t count_ = 0;
   bool is_empty_ = false;            // no map of the image had a peak so far, so that the others hardly have any
   int32_t end_[kMapsTogether];       // of the peaks of each
-  bool is_complete_[kMapsTogether];  // all tops of the map are in the table
+  bool is_complete_[kMapsTogether];  // all tops of the map are known
+  Cut cut_;                          // of the last map, which stays the last for this
 
   int32_t* list(int which) const { return reinterpret_cast<int32_t*>(scratch_) + which * parts_.list; }
   uint32_t* bits() const { return scratch_ + FindScratch::kLists * parts_.list; }
@@ -65,7 +67,7 @@ class PeakFinder {
   int32_t start(int32_t i) const { return i > 0 ? end_[i - 1] : 0; }
   Map<T> map(int64_t index) const { return map_at<T>(maps_, index, spec_.logits); }
 
-  // Appends the peaks of a map to the table, best first. Returns whether these are all tops that it has.
+  // Appends the peaks of a map to the table, best first. Returns whether all tops that it has are known.
   bool find(int64_t index) {
     const Map<T> map = this->map(index);
     const bool is_first = index % maps_.k == 0;
@@ -77,6 +79,7 @@ class PeakFinder {
     if (tops.count == 0) return false;
     Candidates candidates{tops.key, tops.index, list(2), tops.count};
     if (tops.count > out_.capacity) keep_best(candidates, out_.capacity);
+    cut_ = {tops.index + candidates.count, spec_.shoulders ? tops.count - candidates.count : 0};
     rank_all(candidates);
     const int64_t offset = index / maps_.k * maps_.stride_n + index % maps_.k * maps_.stride_k;
     for (int32_t i = 0; i < candidates.count; ++i) {
@@ -85,7 +88,7 @@ class PeakFinder {
       table_.sample[entry] = candidates.index[i];
     }
     table_.count += candidates.count;
-    return tops.is_complete && tops.count <= out_.capacity;
+    return tops.is_complete;
   }
 
   void refine() const {
@@ -130,7 +133,8 @@ class PeakFinder {
     const Map<T> map = this->map(index);
     int32_t shoulders = 0;
     if (spec_.shoulders && peaks > 0) {
-      shoulders = ShoulderFinder<T>(spec_, map, table_, first, end_[i], is_complete_[i], bits(), stack())
+      const Cut cut{cut_.sample, i == count_ - 1 ? cut_.count : 0};
+      shoulders = ShoulderFinder<T>(spec_, map, table_, first, end_[i], is_complete_[i], cut, bits(), stack())
                       .append(xy, score, capacity);
     }
     out_.total[index] += shoulders;

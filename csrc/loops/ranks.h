@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "loops/wide.h"
 
@@ -29,7 +30,7 @@ int32_t last_of_largest(const int32_t* values, int32_t count, int32_t wanted) {
   return static_cast<int32_t>(bound);
 }
 
-// Forgets all but the best.
+// Counts only the best. Behind these, the indices of the others remain.
 void keep_best(Candidates& candidates, int32_t wanted) {
   int32_t *const key = candidates.key, *const index = candidates.index, *const spare = candidates.rank;
   const int32_t lowest = last_of_largest(key, candidates.count, wanted);
@@ -39,13 +40,16 @@ void keep_best(Candidates& candidates, int32_t wanted) {
     spare[i] = key[i] == lowest ? -index[i] : INT32_MIN;
   }
   const int32_t last = -last_of_largest(spare, candidates.count, wanted - above);
-  int32_t kept = 0;
+  int32_t kept = 0, others = 0;
   for (int32_t i = 0; i < candidates.count; ++i) {
     const bool is_kept = key[i] > lowest || (key[i] == lowest && index[i] <= last);
+    spare[others] = index[i];
     key[kept] = key[i];
     index[kept] = index[i];
     kept += is_kept;
+    others += !is_kept;
   }
+  std::memcpy(index + kept, spare, sizeof(int32_t) * static_cast<size_t>(others));
   candidates.count = kept;
 }
 

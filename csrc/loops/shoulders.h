@@ -31,16 +31,20 @@ struct Block {
   }
 };
 
-// Which samples of a map are peaks of the table, and which ones.
+// Which samples of a map are tops, and which peaks of the table these are.
 class Marks {
  public:
   static int64_t words(int64_t height, int64_t width) { return (height + 2 * kShoulderReach) * row_words(width); }
+
+  static constexpr int32_t kNoPeak = -1;  // the entry of a top for which there was no room
 
   // `entry`: a word for each sample.
   Marks(uint32_t* bits, int32_t* entry, int32_t height, int32_t width)
       : bits_(bits), entry_(entry), row_words_(static_cast<int32_t>(row_words(width))), width_(width) {
     std::memset(bits, 0, sizeof(uint32_t) * static_cast<size_t>(words(height, width)));
   }
+
+  void set(int32_t sample, int32_t entry) { set(sample / width_, sample % width_, entry); }
 
   void set(int32_t y, int32_t x, int32_t entry) {
     const int32_t column = x + kShoulderReach;
@@ -167,14 +171,20 @@ bool find_rises(const Map<float>& map, const PeakTable& table, int32_t m, uint32
 }
 #endif
 
+// Tops of a map for which there was no room in the table.
+struct Cut {
+  const int32_t* sample;
+  int32_t count;
+};
+
 // Peaks `first` to `last` of the table are those of the map. Nearly every peak that has another one beside it has a
 // candidate, the flank of that other one.
 template <class T>
 class ShoulderFinder {
  public:
-  // `bits` and `words`: those of Marks. knows_all_tops: see Tops::is_complete.
+  // `bits` and `words`: those of Marks. knows_all_tops: see Tops::is_complete. cut: tops that are none of the peaks.
   ShoulderFinder(const PeakSpec& spec, const Map<T>& map, const PeakTable& table, int32_t first, int32_t last,
-                 bool knows_all_tops, uint32_t* bits, int32_t* words)
+                 bool knows_all_tops, const Cut& cut, uint32_t* bits, int32_t* words)
       : spec_(spec),
         map_(map),
         table_(table),
@@ -183,6 +193,7 @@ class ShoulderFinder {
         knows_all_tops_(knows_all_tops),
         marks_(bits, words, map.height, map.width) {
     for (int32_t m = first; m < last; ++m) marks_.set(table.y[m], table.x[m], m);
+    for (int32_t i = 0; i < cut.count; ++i) marks_.set(cut.sample[i], Marks::kNoPeak);
   }
 
   // Writes them behind the peaks, as far as there is room; returns how many there are.
@@ -244,7 +255,7 @@ class ShoulderFinder {
     for (uint32_t peaks = marks_.around(shoulder.y, shoulder.x); peaks != 0; peaks &= peaks - 1) {
       const int at = lowest_bit(peaks);
       const int32_t other = marks_.entry(Block::y(shoulder.y, at), Block::x(shoulder.x, at));
-      if (other == m) continue;
+      if (other == m || other == Marks::kNoPeak) continue;
       if (!is_rise(sample - table_.blob(other).at(shoulder.y, shoulder.x), sample)) return true;
     }
     return false;
