@@ -113,14 +113,12 @@ struct LaneExtremes {
     if (i < count) take(Vector<T>::load(samples + count - kWidth));  // some of them again: no harm
   }
 
-  // `values`, which are lanes of samples among those taken; where a sample taken is not finite, kInfinity or more.
-  Values finite_or_more(const Values& values) const {
+  // Of `values`, which are lanes of samples among those taken: the largest, or from kInfinity on when any sample taken
+  // is not finite.
+  typename Raw<T>::Value top(const Values& values) const {
     const Values infinite = Vector<T>::all(Raw<T>::kInfinity);
-    return most >= Raw<T>::kNegativeInfinity ? infinite : values;
+    return Vector<T>::largest_lane(most >= Raw<T>::kNegativeInfinity ? infinite : values);
   }
-
-  // The largest of them.
-  typename Raw<T>::Value top(const Values& values) const { return Vector<T>::largest_lane(finite_or_more(values)); }
 };
 
 constexpr int kMostAtOnce = 1 << 14;  // samples or rows whose numbers fit into every Value
@@ -334,69 +332,43 @@ int32_t key_of_raw(typename Raw<T>::Value bits) {
   return order_key(to_float(sample));
 }
 
-// What is kept of a vector of at most kParts short rows while it is read: the largest of each row, lane by lane. Rows
-// begin at boundaries of registers, from the first one on, so that the last ones may overlap; so do the two registers
-// at the ends.
+// scan() for a vector of at most kParts short rows. On the way only the largest of each is kept; which of them has the
+// largest of all, and where, is found out in the end. They begin at boundaries of registers, from the first one on, so
+// that the last ones may overlap; so do the two registers at the ends.
 template <int kParts, class T>
-struct PartExtremes {
+PPF_HD void scan_parts(const Map<T>& vector, Best& best) {
   using Values = typename Vector<T>::Values;
-  static constexpr int kWidth = Vector<T>::kWidth, kPart = kShortRow<T>;
-
-  Values head, part[kParts];
-  Values all;  // of both and the register at the end; from kInfinity on when a sample is not finite
-
-  static int start_of(const Map<T>& vector, int part) {
-    const int last = vector.width - kPart, aligned = to_boundary(vector.data);
-    const int last_aligned = aligned + (last - aligned) / kWidth * kWidth;
-    return part < kParts ? smaller(aligned + part * kPart, last_aligned) : last;
-  }
-
-  void take(const Map<T>& vector) {
-    const T* const samples = vector.data;
-    LaneExtremes<T> first, rest;
-    first.take(Vector<T>::load(samples));
-    rest.take(Vector<T>::load(samples + vector.width - kWidth));
-    rest.most = first.most > rest.most ? first.most : rest.most;
-    head = first.largest;
-    Values largest = head > rest.largest ? head : rest.largest;
+  constexpr int kWidth = Vector<T>::kWidth, kPart = kShortRow<T>;
+  const T* const samples = vector.data;
+  const int last = vector.width - kPart, aligned = to_boundary(samples);
+  const int last_aligned = aligned + (last - aligned) / kWidth * kWidth;
+  LaneExtremes<T> head, rest;
+  Values of_part[kParts];
+  head.take(Vector<T>::load(samples));
+  rest.take(Vector<T>::load(samples + vector.width - kWidth));
+  rest.most = head.most > rest.most ? head.most : rest.most;
+  Values all = head.largest > rest.largest ? head.largest : rest.largest;
 #pragma GCC unroll 8
-    for (int i = 0; i < kParts; ++i) {
-      rest.largest = Vector<T>::all(Raw<T>::kLowest);
-      rest.take(samples + start_of(vector, i), kPart);
-      part[i] = rest.largest;
-      largest = rest.largest > largest ? rest.largest : largest;
-    }
-    all = rest.finite_or_more(largest);
+  for (int part = 0; part < kParts; ++part) {
+    rest.largest = Vector<T>::all(Raw<T>::kLowest);
+    rest.take(samples + smaller(aligned + part * kPart, last_aligned), kPart);
+    of_part[part] = rest.largest;
+    all = rest.largest > all ? rest.largest : all;
   }
+  const auto top = rest.top(all);
+  // A positive finite sample has bits that no other value has.
+  if (top <= 0 || top >= Raw<T>::kInfinity) return scan_slowly(vector, best);
+  // The first part that has it has it before all later ones.
+  const int part = first_register<T, kParts>(of_part, top);
+  int start = smaller(aligned + part * kPart, last_aligned);
+  start = part < kParts ? start : last;
+  start = has_lane<T>(head.largest, top) ? 0 : start;
+  best = {key_of_raw<T>(top), start + first_in_row(samples + start, top), 0};
+}
 
-  void find(const Map<T>& vector, typename Raw<T>::Value top, Best& best) const {
-    // A positive finite sample has bits that no other value has.
-    if (top <= 0 || top >= Raw<T>::kInfinity) return scan_slowly(vector, best);
-    // The first part that has it has it before all later ones.
-    const int first = start_of(vector, first_register<T, kParts>(part, top));
-    const int start = has_lane<T>(head, top) ? 0 : first;
-    best = {key_of_raw<T>(top), start + first_in_row(vector.data + start, top), 0};
-  }
-};
-
-// Reading one vector, finding its largest sample and finding where that is, each wait for the one before: what several
-// vectors need is done side by side.
 template <int kParts, class T>
 void scan_all_parts(Map<T> vector, int64_t stride, int count, Best* best) {
-  constexpr int kTogether = 8;
-  PartExtremes<kParts, T> extremes[kTogether];
-  typename Raw<T>::Value top[kTogether];
-  const auto at = [&](int i) {
-    Map<T> one = vector;
-    one.data += i * stride;
-    return one;
-  };
-  for (int start = 0; start < count; start += kTogether) {
-    const int several = smaller(kTogether, count - start);
-    for (int i = 0; i < several; ++i) extremes[i].take(at(start + i));
-    for (int i = 0; i < several; ++i) top[i] = Vector<T>::largest_lane(extremes[i].all);
-    for (int i = 0; i < several; ++i) extremes[i].find(at(start + i), top[i], best[start + i]);
-  }
+  for (int i = 0; i < count; ++i, vector.data += stride) scan_parts<kParts>(vector, best[i]);
 }
 
 // scan() for `count` vectors: maps of one row that lie `stride` samples apart.
