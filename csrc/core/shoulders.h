@@ -81,8 +81,6 @@ PPF_HD Blob blob_of(const Map<T>& map, int32_t y, int32_t x) {
 struct Shoulder {
   int32_t y, x;  // x < 0: there is none
   float rise;
-
-  PPF_HD bool is_at(const Shoulder& other) const { return x == other.x && y == other.y; }
 };
 
 // Whether the blob of a peak at (y, x) has anything to say about the shoulder's sample.
