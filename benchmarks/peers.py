@@ -176,6 +176,10 @@ def trt_pose_parser(
         pointers = parser, cmap.ctypes.data, paf.ctypes.data
         numbers = threshold, link_threshold, window, samples, clear_scores
         parse = library.trt_pose_parse
-        return lambda: people[: parse(*pointers, *numbers, people_at)]
+
+        def decode(_alive: object = (cmap, paf)) -> Any:
+            return people[: parse(*pointers, *numbers, people_at)]
+
+        return decode
 
     return on

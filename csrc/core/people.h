@@ -271,9 +271,11 @@ PPF_HD Place place_of(const GroupSpec& spec, const Candidates& from, const Workr
   return from.place(joint, room.member[f * spec.joints + joint]);
 }
 
-PPF_HD Gap gap_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t a, int32_t joint_a,
-                  int32_t b, int32_t joint_b) {
+// From the larger of two fragments to the smaller.
+PPF_HD Gap gap_between(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
   const Body& body = spec.body;
+  const int32_t a = room.count[f] >= room.count[g] ? f : g, b = f ^ g ^ a;
+  const int32_t joint_b = room.trunk[b], joint_a = first_among(body.nearest[joint_b], room.joints[a]);
   const Place at_a = place_of(spec, from, room, a, joint_a), at_b = place_of(spec, from, room, b, joint_b);
   return {room.length2[a],
           room.body2[a],
@@ -291,9 +293,7 @@ PPF_HD uint32_t refused(const Workroom& room, int32_t f) { return room.joints[f]
 
 PPF_HD float cost_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
   if ((refused(room, f) & room.joints[g]) != 0) return kNoJoin;
-  const int32_t a = room.count[f] >= room.count[g] ? f : g, b = f ^ g ^ a;
-  const int32_t joint_b = room.trunk[b], joint_a = first_among(spec.body.nearest[joint_b], room.joints[a]);
-  const Gap gap = gap_of(spec, from, room, a, joint_a, b, joint_b);
+  const Gap gap = gap_between(spec, from, room, f, g);
   return join_cost(gap, variance_along(spec.body, gap.bones));
 }
 

@@ -10,9 +10,9 @@ namespace {
 
 constexpr int32_t kPairs = 64;
 
-static_assert(kWide <= kRollSlack, "");
+static_assert(kWide <= kRollSlack);
 
-// Pairs of fragments, and what gap_of() says of each.
+// Pairs of fragments, and what gap_between() says of each.
 struct Gaps {
   int32_t count = 0;
   int32_t f[kPairs], g[kPairs];
@@ -70,10 +70,11 @@ class JoinSearch {
       const bool is_large = room_.count[f] >= large;
       room_.join_count[f] = 0;
       larger_ones += is_large;
-      if (is_large)
+      if (is_large) {
         list_pairs(f, room_.open, p + 1, open);
-      else
+      } else {
         list_pairs(f, room_.large, larger_ones, open_large);
+      }
     }
     weigh_pairs();
   }
@@ -100,10 +101,7 @@ class JoinSearch {
   void weigh_pairs() {
     if (pairs_.count == 0) return;
     for (int32_t i = 0; i < pairs_.count; ++i) {
-      const int32_t f = pairs_.f[i], g = pairs_.g[i];
-      const int32_t a = room_.count[f] >= room_.count[g] ? f : g, b = f ^ g ^ a;
-      const int32_t joint_b = room_.trunk[b], joint_a = first_among(spec_.body.nearest[joint_b], room_.joints[a]);
-      pairs_.put(i, gap_of(spec_, from_, room_, a, joint_a, b, joint_b));
+      pairs_.put(i, gap_between(spec_, from_, room_, pairs_.f[i], pairs_.g[i]));
     }
     sum_variances(spec_.body, pairs_);
     float cost[kPairs];

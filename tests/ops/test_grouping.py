@@ -183,6 +183,13 @@ def test_lists_of_any_kind(spread: str, capacity: int, device: Device) -> None:
             )
         )
         assert people.total[0] > 0
+        for k in range(len(COCO.joints)):
+            owner = np.flatnonzero(people.peak[0, :, k] >= 0)
+            index = people.peak[0, owner, k]
+            assert len(set(index.tolist())) == len(index)  # nobody shares a joint
+            assert (people.xy[0, owner, k] == peaks.xy[0, k, index]).all()
+        if device.is_cpu:
+            continue  # it is what the others are compared with
         for field in dataclasses.fields(people):
             found, wanted = getattr(people, field.name), getattr(expected, field.name)
             assert found.tobytes() == wanted.tobytes(), (field.name, seed)
