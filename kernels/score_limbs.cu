@@ -51,12 +51,25 @@ __device__ inline void finish(const LinkLists& out, int64_t row, const Row& best
   out.total[row] = best.total;
 }
 
+// Before any row is filled; in the kernel of lines it is the same thread that fills it.
+__device__ inline void clear(const LinkLists& out, int64_t first_row, int32_t capacity) {
+  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < capacity; i += kThreads) {
+    const Row row = row_of(out, first_row + i);
+    for (int32_t r = 0; r < out.partners; ++r) {
+      row.partner[r] = 0;
+      row.score[r] = 0.0f;
+    }
+    finish(out, first_row + i, row);
+  }
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     score_lines_kernel(LimbSpec spec, MapView fields, PeakLists peaks, LinkLists out) {
   PPF_SHARED(Place, places, [kMaxCandidates]);  // of the second joint, and the field's directions there
   PPF_SHARED(Vector, directions, [kMaxCandidates]);
   const Task<T> task = task_of<T>(spec, fields, peaks, blockIdx.x);
+  if (spec.clears_rest) clear(out, task.row, peaks.capacity);
   const float most_length = spec.longest * static_cast<float>(larger(fields.height, fields.width));
   for (int32_t j = static_cast<int32_t>(threadIdx.x); j < task.to_count; j += kThreads) {
     places[j] = task.to(j);
@@ -95,6 +108,7 @@ __global__ void __launch_bounds__(kThreads)
   PPF_SHARED(Place, places, [kMaxCandidates]);
   PPF_SHARED(float, scores, [kWaiting]);  // [rows, to_count]
   const Task<T> task = task_of<T>(spec, fields, peaks, blockIdx.x);
+  if (spec.clears_rest) clear(out, task.row, peaks.capacity);
   for (int32_t j = static_cast<int32_t>(threadIdx.x); j < task.to_count; j += kThreads) places[j] = task.to(j);
   const int32_t at_once = kWaiting / larger(task.to_count, 1);
   for (int32_t first = 0; first < task.from_count; first += at_once) {

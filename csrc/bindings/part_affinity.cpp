@@ -31,8 +31,8 @@ py::capsule part_affinity_spec(const py::object& limbs, const py::object& groups
   ops::PartAffinitySpec spec;
   spec.peaks = ops::peak_spec(Refine::kLogParabola, threshold, false, 11, 1.0f);
   spec.peaks.shoulders = true;
-  spec.peaks.clears_rest = false;  // nobody sees them
   spec.limbs = unwrap<LimbSpec>(limbs);
+  spec.peaks.clears_rest = spec.limbs.clears_rest = false;  // nobody sees them
   spec.groups = unwrap<GroupSpec>(groups);
   spec.peak_rule = peak_rule(spec.groups.rule);
   spec.capacity = capacity;

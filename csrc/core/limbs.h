@@ -34,6 +34,7 @@ struct LimbSpec {
   int32_t joints = 0, limbs = 0;
   float threshold = 0.05f;  // of the field along the limb, at one sample
   float longest = 0.5f;     // pairs longer than this part of the fields' larger side are no limb (kLine)
+  bool clears_rest = true;  // entries past the counts are 0; without, they may be anything
   Limb limb[kMaxLimbs] = {};
 };
 

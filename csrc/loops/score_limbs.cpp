@@ -3,6 +3,7 @@
 // kLine makes one list of the pairs of all limbs of an image, since a limb by itself has few, and takes it through pass
 // after pass. What is read from the fields lies anywhere, so each pass is in three: where to read, for all pairs in
 // vectors; reading, pair by pair; and judging, in vectors again.
+#include <algorithm>
 #include <cstring>
 
 #include "core/limbs.h"
@@ -480,6 +481,15 @@ void score_all(const LimbSpec& spec, const MapView& fields, const PeakLists& pea
   }
 }
 
+// Limbs begin to end - 1.
+void clear(const LinkLists& out, int32_t capacity, int64_t begin, int64_t end) {
+  const int64_t first = begin * capacity, rows = (end - begin) * capacity;
+  std::fill_n(out.partner + first * out.partners, rows * out.partners, 0);
+  std::fill_n(out.score + first * out.partners, rows * out.partners, 0.0f);
+  std::fill_n(out.count + first, rows, 0);
+  std::fill_n(out.total + first, rows, 0);
+}
+
 template <class T>
 void score_limbs_of(const LimbSpec& spec, const MapView& fields, const PeakLists& peaks, const LinkLists& out,
                     float* scratch, int64_t begin, int64_t end) {
@@ -500,6 +510,7 @@ void score_limbs_of(const LimbSpec& spec, const MapView& fields, const PeakLists
 
 void score_limbs(const LimbSpec& spec, const MapView& fields, const PeakLists& peaks, const LinkLists& out,
                  float* scratch, int64_t begin, int64_t end) {
+  if (spec.clears_rest) clear(out, peaks.capacity, begin, end);
   if (fields.is_half) {
     score_limbs_of<Half>(spec, fields, peaks, out, scratch, begin, end);
   } else {

@@ -22,7 +22,7 @@ MODES = get_args(Mode)
 class Links:
     """For each limb and each peak of its first joint, the best partners among those of its second.
 
-    Rows of peaks that do not exist, and entries past ``count``, hold anything.
+    Rows of peaks that do not exist, and entries past ``count``, are 0.
     """
 
     partner: Array  # [N, L, M, R] int32, which peak of the second joint, best first

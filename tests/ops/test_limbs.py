@@ -170,15 +170,24 @@ def test_threads_and_layouts_change_nothing(device: Device) -> None:
     if device.is_cpu:
         others += [score(device, fields, found, skeleton=COCO, threads=n) for n in (2, 5, 40)]
     for other in others:
-        for limb, field in enumerate(COCO.fields):
-            for i in range(int(found.count[0, field.first])):
-                count = expected.count[0, limb, i]
-                for name in ("partner", "score"):
-                    one, two = (
-                        getattr(links, name)[0, limb, i, :count] for links in (expected, other)
-                    )
-                    assert one.tobytes() == two.tobytes()
-                assert other.count[0, limb, i] == count
+        for field in dataclasses.fields(expected):
+            one, two = (getattr(links, field.name) for links in (expected, other))
+            assert one.tobytes() == two.tobytes(), field.name
+
+
+@pytest.mark.parametrize("mode", ["pyposefast", "openpose", "trt_pose"])
+def test_past_the_count_all_is_0(device: Device, mode: Any) -> None:
+    heat, fields = drawn(COCO, crowd(COCO, 5, 46, 46, seed=3), 46, 46, background=False)
+    found = ops.find_peaks(heat, threshold=0.05, capacity=16)
+    links = score(device, fields, found, skeleton=COCO, mode=mode)
+    assert links.count.any()
+    is_past = np.arange(8) >= links.count[..., None]
+    assert not links.partner[is_past].any()
+    assert not links.score[is_past].view(np.int32).any()
+    for limb, field in enumerate(COCO.fields):
+        past = int(found.count[0, field.first])
+        assert not links.count[0, limb, past:].any()
+        assert not links.total[0, limb, past:].any()
 
 
 # ---- what is refused -----------------------------------------------------------------------------
