@@ -265,6 +265,164 @@ class TopFinder {
   }
 };
 
+// The same for wide vectors, which a blob fills badly: most rows that a TopFinder walks through have no top. Here each
+// sample is compared with the two above and below it while the map is read, slices side by side, so that the rows
+// before are still in registers. A blob has a row or two with such crests, and only these are compared with all that is
+// around them. Neither takes a branch for what is found.
+//
+// With narrow vectors the comparisons take more time than the walk.
+template <class T>
+class CrestFinder {
+ public:
+  CrestFinder(const PeakSpec& spec, const Map<T>& map, Tops& tops)
+      : map_(map), tops_(tops), least_(all_of(raw_threshold<T>(spec) + 1)) {}
+
+  static bool can_read(const PeakSpec& spec, const Map<T>& map) {
+    return kWide == 16 && map.stride_x == 1 && map.width >= kWide && map.width <= kMost * kWide &&
+           spec.threshold_key >= 0 && raw_threshold<T>(spec) < Raw<T>::kInfinity;
+  }
+
+  // False when a sample is not finite: what was found then means nothing.
+  bool run() {
+    const int slices = (map_.width + kWide - 1) / kWide;
+    for (int y = 0; y < map_.height; y += kRows) {
+      const int rows = smaller(kRows, map_.height - y);
+      if (slices == 1) search_rows<1>(y, rows);
+      if (slices == 2) search_rows<2>(y, rows);
+      if (slices == 3) search_rows<3>(y, rows);
+      if (slices == 4) search_rows<4>(y, rows);
+    }
+    return mask_above(largest_, all_of(Raw<T>::kInfinity - 1)) == 0 && mask_of(most_ >= kNegativeInfinity) == 0;
+  }
+
+  // Whether a sample without a greater neighbour may have an equal one. It may be none of the tops: then an earlier
+  // sample of its plateau is one, or touches something higher.
+  bool has_plateaus() const { return tied_ != 0; }
+
+ private:
+  using Bits = typename Raw<T>::Bits;
+
+  static constexpr int kMost = 4;  // slices, so that two rows of each stay in registers
+  static constexpr int kRows = 128;
+  static constexpr auto kNegativeInfinity =
+      static_cast<uint32_t>(static_cast<typename Raw<T>::Value>(Raw<T>::kNegativeInfinity));
+  static constexpr Bits kBeyond = 0;
+
+  // Of a slice in two rows: the samples above the threshold that are not below those above and below them.
+  struct Crests {
+    uint16_t upper, lower;
+  };
+
+  const Map<T>& map_;
+  Tops& tops_;
+  const WideInt least_;   // what is above the threshold is at least this
+  WideInt largest_ = {};  // beside crests, too: if there is +infinity or a positive NaN, there too
+  WideWord most_ = {};    // the largest words: those of -infinity and negative NaN, if there is one
+  uint32_t tied_ = 0;
+
+  const Bits* bits(int y, int x) const { return reinterpret_cast<const Bits*>(map_.data + y * map_.stride_y + x); }
+
+  // The last slice of a row may reach back into the one before it.
+  int start_of(int x) const { return smaller(x, map_.width - kWide); }
+
+  template <int kSlices>
+  void search_rows(int first_row, int rows) {
+    Crests pairs[kRows / 2 * kSlices + kWide];
+    const int count = (rows + 1) / 2 * kSlices;
+    find_crests<kSlices>(first_row, rows, pairs);
+    std::memset(pairs + count, 0, sizeof(Crests) * kWide);
+    int32_t hits[kRows / 2 * kSlices + kWide];
+    int found = 0;
+#pragma GCC unroll 1
+    for (int i = 0; i < count; i += kWide) {
+      const Picked picked(mask_not_0(load(reinterpret_cast<const int32_t*>(pairs + i))));
+      picked.store(counted() + i, hits + found);
+      found += picked.count();
+    }
+    for (int i = 0; i < found; ++i) {
+      const int row = hits[i] / kSlices * 2, slice = hits[i] % kSlices;
+      examine(pairs[hits[i]], first_row + row, start_of(slice * kWide));
+    }
+  }
+
+  // Pair of rows by pair of rows. Beyond the border, rows are taken to repeat.
+  template <int kSlices>
+  void find_crests(int first_row, int rows, Crests* pair) {
+    const int last_row = map_.height - 1, last_column = (kSlices - 1) * kWide;
+    const int back = last_column - start_of(last_column);
+    const uint32_t is_new = ~0u << back;
+    const auto load_slice = [&](const Bits* row, int slice) {
+      return load(row + slice * kWide - (slice < kSlices - 1 ? 0 : back));
+    };
+    WideInt north[kSlices], first[kSlices];
+    WideWord most = most_;
+    const Bits* south_row = bits(first_row, 0);
+#pragma GCC unroll 4
+    for (int i = 0; i < kSlices; ++i) {
+      north[i] = load_slice(bits(larger(first_row - 1, 0), 0), i);
+      first[i] = load_slice(bits(first_row, 0), i);
+      most = larger_of(most, reinterpret_cast<const WideWord&>(first[i]));
+    }
+    for (int row = 0; row < rows; row += 2) {
+      const Bits* const second_row = south_row + (first_row + row + 1 <= last_row ? map_.stride_y : 0);
+      south_row = second_row + (first_row + row + 2 <= last_row ? map_.stride_y : 0);
+#pragma GCC unroll 4
+      for (int i = 0; i < kSlices; ++i) {
+        const WideInt second = load_slice(second_row, i), south = load_slice(south_row, i);
+        most = larger_of(most, reinterpret_cast<const WideWord&>(second));
+        most = larger_of(most, reinterpret_cast<const WideWord&>(south));
+        const uint32_t wanted = i < kSlices - 1 ? ~0u : is_new;
+        pair->upper =
+            static_cast<uint16_t>(mask_at_least(first[i], larger_of(larger_of(north[i], least_), second), wanted));
+        pair->lower =
+            static_cast<uint16_t>(mask_at_least(second, larger_of(larger_of(first[i], least_), south), wanted));
+        ++pair;
+        north[i] = second;
+        first[i] = south;
+      }
+    }
+    most_ = most;
+  }
+
+  // A slice of a row, with what is beside each sample.
+  struct Window {
+    WideInt here, left, right;
+    WideInt largest() const { return larger_of(larger_of(left, right), here); }
+  };
+
+  Window window(int y, int start) const {
+    if (y < 0 || y >= map_.height) return {WideInt{}, WideInt{}, WideInt{}};
+    const Bits* const samples = bits(y, start);
+    const Bits* const before = start > 0 ? samples - 1 : &kBeyond;
+    const Bits* const after = start < map_.width - kWide ? samples + kWide : &kBeyond;
+    const WideInt here = load(samples);
+    return {here, moved_up(here, *before), moved_down(here, *after)};
+  }
+
+  void examine(const Crests& crests, int y, int start) {
+    const Window north = window(y - 1, start), first = window(y, start), second = window(y + 1, start),
+                 south = window(y + 2, start);
+    const uint32_t upper = tops_of(first, north, second, crests.upper),
+                   lower = tops_of(second, first, south, crests.lower);
+    // No two tops touch, so that no lane has one in both rows, and the top is the larger one.
+    const Picked picked(upper | lower);
+    const WideInt key = larger_of(first.here, second.here);
+    largest_ = larger_of(largest_, key);
+    picked.store(key, tops_.key + tops_.count);
+    picked.store(counted() + (y * map_.width + start) + ((second.here > first.here) & map_.width),
+                 tops_.index + tops_.count);
+    tops_.count += picked.count();
+  }
+
+  uint32_t tops_of(const Window& at, const Window& north, const Window& south, uint32_t crests) {
+    const WideInt earlier = larger_of(north.largest(), at.left), later = larger_of(south.largest(), at.right);
+    const WideInt around = larger_of(earlier, later);
+    const uint32_t highest = mask_at_least(at.here, around, crests);
+    tied_ |= mask_at_least(around, at.here, highest);
+    return mask_above(at.here, earlier, highest);
+  }
+};
+
 // Any map. Returns how many samples are not finite, and whether a top has an equal neighbour.
 template <class T>
 int32_t examine_all(const PeakSpec& spec, const Map<T>& map, Tops& tops, bool& has_plateaus) {
@@ -314,17 +472,26 @@ bool has_none_above(const PeakSpec& spec, const Map<T>& map) {
   return largest < Raw<T>::kInfinity && largest <= raw_threshold<T>(spec);
 }
 
+// False when the map cannot be searched in this way.
+template <class Finder, class T>
+bool find_quickly(const PeakSpec& spec, const Map<T>& map, Tops& tops, bool& has_plateaus) {
+  Finder finder(spec, map, tops);
+  if (!Finder::can_read(spec, map) || !finder.run()) return false;
+  has_plateaus = finder.has_plateaus();
+  tops.is_complete = !has_plateaus;
+  return true;
+}
+
 // Returns how many samples are not finite. expects_none: what it takes depends on this, what it finds does not.
 template <class T>
 int32_t find_tops(const PeakSpec& spec, const Map<T>& map, bool expects_none, Tops& tops, Plateaus& plateaus) {
   if (expects_none && spec.threshold_key >= 0 && reads_faster_flat(map) && has_none_above(spec, map)) return 0;
   int32_t nonfinite = 0;
   bool has_plateaus = false;
-  TopFinder<T> finder(spec, map, tops);
-  if (TopFinder<T>::can_read(spec, map) && finder.run()) {
-    has_plateaus = finder.has_plateaus();
-    tops.is_complete = !has_plateaus;
-  } else {
+  const bool is_found = CrestFinder<T>::can_read(spec, map)
+                            ? find_quickly<CrestFinder<T>>(spec, map, tops, has_plateaus)
+                            : find_quickly<TopFinder<T>>(spec, map, tops, has_plateaus);
+  if (!is_found) {
     tops.count = 0;
     nonfinite = examine_all(spec, map, tops, has_plateaus);
   }

@@ -29,6 +29,7 @@ constexpr int kWide = kVectorBytes / 4;
 
 typedef float WideFloat __attribute__((vector_size(kVectorBytes)));
 typedef int32_t WideInt __attribute__((vector_size(kVectorBytes)));
+typedef uint32_t WideWord __attribute__((vector_size(kVectorBytes)));
 
 // How far a loop over `count` goes that takes kWide at a time.
 inline int32_t whole(int32_t count) { return (count + kWide - 1) / kWide * kWide; }
@@ -62,6 +63,7 @@ inline WideFloat all_of(float value) { return WideFloat{} + value; }
 inline WideInt all_of(int32_t value) { return WideInt{} + value; }
 
 inline WideInt larger_of(const WideInt& a, const WideInt& b) { return a > b ? a : b; }
+inline WideWord larger_of(const WideWord& a, const WideWord& b) { return a > b ? a : b; }
 
 inline WideInt counted() {
   WideInt numbers;
@@ -121,6 +123,15 @@ inline uint32_t mask_at_least(const WideInt& a, const WideInt& b, uint32_t wante
                                       reinterpret_cast<const __m512i&>(b));
 #else
   return mask_of(a >= b) & wanted;
+#endif
+}
+
+// Bit i: a[i] != 0.
+inline uint32_t mask_not_0(const WideInt& a) {
+#if defined(__AVX512BW__)
+  return _mm512_test_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(a));
+#else
+  return mask_of(a != 0);
 #endif
 }
 

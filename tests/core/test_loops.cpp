@@ -202,9 +202,9 @@ std::vector<float> found_peaks(const loops::Table& table, const PeakSpec& spec, 
 }
 
 TEST(peaks_do_not_depend_on_how_maps_are_read) {
-  const int sizes[][2] = {{1, 1},   {1, 20},  {20, 1},  {2, 2},    {3, 4},   {5, 5},    {9, 7},   {8, 8},
-                          {6, 15},  {16, 16}, {7, 17},  {11, 18},  {12, 31}, {33, 32},  {46, 46}, {9, 49},
-                          {70, 63}, {64, 64}, {65, 65}, {140, 20}, {20, 96}, {40, 128}, {5, 1100}};
+  const int sizes[][2] = {{1, 1},   {1, 20},   {20, 1},  {2, 2},    {3, 4},    {5, 5},   {9, 7},  {8, 8},    {6, 15},
+                          {16, 16}, {7, 17},   {11, 18}, {12, 31},  {33, 32},  {46, 46}, {9, 49}, {70, 63},  {64, 64},
+                          {65, 65}, {140, 20}, {20, 96}, {40, 128}, {5, 1100}, {1, 16},  {2, 48}, {129, 33}, {257, 17}};
   unsigned seed = 0;
   for (const auto& [height, width] : sizes) {
     for (int kind = 0; kind <= static_cast<int>(Terrain::kFlat); ++kind) {
