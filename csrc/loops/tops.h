@@ -325,8 +325,9 @@ class CrestFinder {
   // The last slice of a row may reach back into the one before it.
   int start_of(int x) const { return smaller(x, map_.width - kWide); }
 
+  // Out of line, since within its callers registers run short.
   template <int kSlices>
-  void search_rows(int first_row, int rows) {
+  __attribute__((noinline)) void search_rows(int first_row, int rows) {
     Crests pairs[kRows / 2 * kSlices + kWide];
     const int count = (rows + 1) / 2 * kSlices;
     find_crests<kSlices>(first_row, rows, pairs);
