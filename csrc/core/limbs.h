@@ -52,7 +52,7 @@ constexpr float kNoLink = -kInfinity;
 constexpr int kMaxPartners = 128;
 constexpr int kMaxCandidates = 128;  // of one joint
 // Of one candidate, pairs that pass the first screen and are looked at any further: the shortest ones.
-constexpr int kMostScored = 8;
+constexpr int kMostScored = 4;
 
 struct Vector {
   float x, y;

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-SAMPLES, MOST_SCORED = 5, 8
+SAMPLES, MOST_SCORED = 5, 4
 LEAST_AGREEMENT = 0.8  # sum of the cosines at both ends
 WEAK = 0.1  # a field below it is a direction only in part
 LEAST_MISALIGNMENT = 1e-3
