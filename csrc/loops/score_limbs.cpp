@@ -28,9 +28,9 @@ struct Directions {
   void *sample_x, *sample_y;
 };
 
-// A pair as one number: limb, first and second candidate.
-constexpr int32_t kLimbShift = 16, kFirstShift = 8, kCandidate = 0xff;
-static_assert(kMaxCandidates <= kCandidate + 1 && kLimbShift == 2 * kFirstShift);
+// A pair as one number: limb, and where the first and the second candidate are among those of all joints.
+constexpr int32_t kLimbShift = 24, kFirstShift = 12, kCandidate = 0xfff;
+static_assert(kMaxJoints * kMaxCandidates <= kCandidate + 1 && kLimbShift == 2 * kFirstShift && kMaxLimbs <= 64);
 static_assert(kWide <= LimbScratch::kPastEnd && kMostScored <= LimbScratch::kPastEnd);
 
 struct Pairs {
@@ -41,7 +41,7 @@ struct Pairs {
   void *sample_x, *sample_y;
   float* score;
   int32_t* passes;
-  int32_t *row, *rank, *earlier;
+  int32_t *rank, *earlier;
 };
 
 Place place_of(const PeakLists& peaks, int64_t list, int32_t index) {
@@ -93,45 +93,42 @@ int32_t keep(const int32_t* passes, int32_t count, Value*... values) {
   return kept;
 }
 
-// Of equally far pairs the last are too many.
-void drop_farthest(const float* squares, int32_t count, int32_t kept, uint32_t* mask) {
-  const auto is_kept = [&](int32_t p) { return (mask[p / kWide] >> (p % kWide) & 1) != 0; };
-  float farthest = 0.0f;
-  for (int32_t p = 0; p < count; ++p) farthest = is_kept(p) && squares[p] > farthest ? squares[p] : farthest;
-  for (int32_t p = count - 1; kept > kMostScored; --p) {
-    if (!is_kept(p) || squares[p] != farthest) continue;
-    mask[p / kWide] &= ~(1u << (p % kWide));
-    --kept;
-  }
-}
+constexpr int32_t kNone = 0x7fffffff;
 
-// Leaves the nearest kMostScored of more pairs of one candidate, in order: those with few that are nearer. To count
-// them for each is hardly more work than to sort, and has no branches.
-void keep_nearest(const Pairs& pairs, int32_t first, int32_t count) {
-  float squares[kMaxCandidates + kWide];
-  uint32_t mask[kMaxCandidates / kWide];
-  for (int32_t p = 0; p < count; p += kWide) {
-    const WideFloat dx = load(pairs.step_x + first + p), dy = load(pairs.step_y + first + p);
-    store(counted() + p < count ? dx * dx + dy * dy : all_of(kInfinity), squares + p);
+// For kWide first candidates at a time, the nearest second ones so far, the nearest first; of equally near ones the
+// earlier. Distances that are not negative are in order as integers too, and kNone is farther than any.
+struct NearestOfEach {
+  WideInt square[kMostScored], second[kMostScored];
+
+  NearestOfEach() {
+    for (int i = 0; i < kMostScored; ++i) square[i] = second[i] = all_of(kNone);
   }
-  int32_t kept = 0;
-  for (int32_t p = 0; p < count; p += kWide) {
-    const WideFloat square = load(squares + p);
-    WideInt nearer = all_of(0);
-    for (int32_t q = 0; q < count; ++q) nearer = squares[q] < square ? nearer + 1 : nearer;
-    mask[p / kWide] = mask_above(all_of(kMostScored), nearer);
-    kept += __builtin_popcount(mask[p / kWide]);
+
+  void offer(const WideInt& distance, const WideInt& candidate) {
+    for (int i = kMostScored - 1; i > 0; --i) {
+      const WideInt next = distance < square[i] ? candidate : second[i];
+      second[i] = distance < square[i - 1] ? second[i - 1] : next;
+      square[i] = larger_of(square[i - 1], smaller_of(square[i], distance));
+    }
+    second[0] = distance < square[0] ? candidate : second[0];
+    square[0] = smaller_of(square[0], distance);
   }
-  if (kept > kMostScored) drop_farthest(squares, count, kept, mask);
-  for (int32_t p = 0, to = first; p < count; p += kWide) {
-    const int32_t from = first + p;
-    const Picked picked(mask[p / kWide]);
-    picked.store(load(pairs.step_x + from), pairs.step_x + to);
-    picked.store(load(pairs.step_y + from), pairs.step_y + to);
-    picked.store(load(pairs.key + from), pairs.key + to);
-    to += picked.count();
+
+  // The second candidates in the order of their index.
+  void sort() {
+    static_assert(kMostScored == 4);
+    const auto put_in_order = [this](int a, int b) {
+      const WideInt smaller = smaller_of(second[a], second[b]);
+      second[b] = larger_of(second[a], second[b]);
+      second[a] = smaller;
+    };
+    put_in_order(0, 1);
+    put_in_order(2, 3);
+    put_in_order(0, 2);
+    put_in_order(1, 3);
+    put_in_order(1, 2);
   }
-}
+};
 
 template <class T>
 class Lines {
@@ -149,8 +146,8 @@ class Lines {
     directions_ = {floats(room.ends), floats(room.ends), floats(room.ends), floats(room.ends)};
     const auto list = [&] { return floats(room.pairs) + LimbScratch::kPastEnd; };
     const auto integer_list = [&] { return reinterpret_cast<int32_t*>(list()); };
-    pairs_ = {integer_list(), list(), list(),         list(),         list(),         integer_list(), list(),
-              list(),         list(), integer_list(), integer_list(), integer_list(), integer_list()};
+    pairs_ = {integer_list(), list(), list(), list(),         list(),         integer_list(),
+              list(),         list(), list(), integer_list(), integer_list(), integer_list()};
   }
 
   // Limbs first to last - 1 of image n.
@@ -159,8 +156,8 @@ class Lines {
     // Close together, since rows of the lists of peaks lie so far apart that they push each other out of the cache.
     int32_t end = 0;
     for (int32_t k = 0; k < spec_.joints; ++k) {
-      places_of_[k] = places_.after(end);
-      fill_places(peaks_, n * spec_.joints + k, grid_, places_of_[k]);
+      start_[k] = end;
+      fill_places(peaks_, n * spec_.joints + k, grid_, places_.after(end));
       end += whole(count_of(k));
     }
     for (int32_t l = first; l < last; ++l) {
@@ -180,7 +177,7 @@ class Lines {
 
   int32_t read_directions(int32_t joint, const Channels<T>& channels, int32_t to) const {
     const int32_t count = count_of(joint);
-    const int32_t* const sample = places_of_[joint].sample;
+    const int32_t* const sample = places_.after(start_[joint]).sample;
     T* const x = static_cast<T*>(directions_.sample_x) + to;
     T* const y = static_cast<T*>(directions_.sample_y) + to;
     for (int32_t i = 0; i < count; ++i) {
@@ -221,45 +218,45 @@ class Lines {
     int32_t *const counts = out_.count + first_row, *const totals = out_.total + first_row;
     for (int32_t i = 0; i < rows; ++i) counts[i] = totals[i] = 0;
     if (rows == 0 || columns == 0) return direction;
-    const Places from = places_of_[ends.first], to = places_of_[ends.second];
+    const Places from = places_.after(start_[ends.first]), to = places_.after(start_[ends.second]);
     const float *const first_x = directions_.x + direction, *const first_y = directions_.y + direction;
     const float *const second_x = first_x + rows, *const second_y = first_y + rows;
     const float most_length = spec_.longest * static_cast<float>(larger(grid_.height, grid_.width));
-    const Pairs pairs = pairs_;
-    int32_t count = count_;
-    for (int32_t i = 0; i < rows; ++i) {
-      const WideInt key = counted() + (limb << kLimbShift | i << kFirstShift);
-      int32_t end = count;
-      for (int32_t j = 0; j < columns; j += kWide) {
-        const WideFloat dx = load(to.x + j) - from.x[i], dy = load(to.y + j) - from.y[i];
-        const WideFloat x = load(second_x + j) + first_x[i], y = load(second_y + j) + first_y[i];
-        const Picked picked(mask_of(may_be_linked(dx, dy, x, y, most_length)));
-        picked.store(dx, pairs.step_x + end);
-        picked.store(dy, pairs.step_y + end);
-        picked.store(key + j, pairs.key + end);
-        end += picked.count();
+    const int32_t second = start_[ends.second];
+    for (int32_t i = 0; i < rows; i += kWide) {
+      const WideFloat x = load(from.x + i), y = load(from.y + i);
+      const WideFloat at_x = load(first_x + i), at_y = load(first_y + i);
+      NearestOfEach nearest;
+      for (int32_t j = 0; j < columns; ++j) {
+        const WideFloat dx = to.x[j] - x, dy = to.y[j] - y;
+        const WideFloat square = dx * dx + dy * dy;
+        const WideInt passes = may_be_linked(dx, dy, second_x[j] + at_x, second_y[j] + at_y, most_length);
+        nearest.offer(passes ? reinterpret_cast<WideInt>(square) : all_of(kNone), all_of(second + j));
       }
-      if (end - count > kMostScored) {
-        keep_nearest(pairs, count, end - count);
-        end = count + kMostScored;
-      }
-      for (int32_t p = count; p < count + kMostScored; p += kWide) {
-        store(all_of(from.x[i]), pairs.x + p);
-        store(all_of(from.y[i]), pairs.y + p);
-      }
-      count = end;
-      if (count > LimbScratch::kPairs) {
-        count_ = count;
-        finish();
-        count = 0;
-      }
+      nearest.sort();
+      append(nearest, limb << kLimbShift | (start_[ends.first] + i) << kFirstShift, smaller(rows - i, kWide));
     }
-    count_ = count;
     return direction + rows + columns;
+  }
+
+  // The pairs of the first `rows` candidates; `key` is that of the first one, and of no other.
+  void append(const NearestOfEach& nearest, int32_t key, int32_t rows) {
+    const WideInt* const second = nearest.second;
+    const Zipped even = zipped(second[0], second[2]), odd = zipped(second[1], second[3]);
+    const Zipped front = zipped(even.low, odd.low), back = zipped(even.high, odd.high);
+    const WideInt of_four[kMostScored] = {front.low, front.high, back.low, back.high};
+    constexpr int32_t kRows = kWide / kMostScored;
+    for (int32_t v = 0; v * kRows < rows; ++v) {
+      const Picked picked(mask_above(all_of(kNone), of_four[v]));
+      picked.store(of_four[v] | ((counted() / kMostScored + v * kRows) << kFirstShift) | key, pairs_.key + count_);
+      count_ += picked.count();
+    }
+    if (count_ > LimbScratch::kPairs) finish();
   }
 
   // Takes the list to its end and empties it.
   void finish() {
+    find_ends();
     keep_those_along(0.5f);
     keep_those_along(0.25f, 0.75f);
     score_pairs();
@@ -278,6 +275,20 @@ class Lines {
       judge_nearest();
     }
     count_ = keep(pairs_.passes, count_, pairs_.key, pairs_.x, pairs_.y, pairs_.step_x, pairs_.step_y);
+  }
+
+  void find_ends() const {
+    const Places places = places_;
+    const Pairs pairs = pairs_;
+    const int32_t count = count_;
+    for (int32_t p = 0; p < count; ++p) {
+      const int32_t first = pairs.key[p] >> kFirstShift & kCandidate, second = pairs.key[p] & kCandidate;
+      const float x = places.x[first], y = places.y[first];
+      pairs.x[p] = x;
+      pairs.y[p] = y;
+      pairs.step_x[p] = places.x[second] - x;
+      pairs.step_y[p] = places.y[second] - y;
+    }
   }
 
   void find_nearest(float part) const {
@@ -427,24 +438,24 @@ class Lines {
       }
       store(-better, pairs_.rank + p);
       store(-earlier, pairs_.earlier + p);
-      store((row >> kFirstShift) * peaks_.capacity + (row & kCandidate), pairs_.row + p);
     }
   }
 
   // The last pair of each candidate tells how many there are.
   void write_out() const {
-    const int64_t first = image_ * spec_.limbs * peaks_.capacity;
-    const int32_t count = count_, partners = out_.partners;
-    int32_t *const counts = out_.count + first, *const totals = out_.total + first;
-    int32_t* const partner = out_.partner + first * partners;
-    float* const score = out_.score + first * partners;
+    const int64_t image = image_ * spec_.limbs;
+    const int32_t count = count_, partners = out_.partners, capacity = peaks_.capacity;
     for (int32_t p = 0; p < count; ++p) {
-      const int32_t row = pairs_.row[p], rank = pairs_.rank[p], total = pairs_.earlier[p] + 1;
-      totals[row] = total;
-      counts[row] = smaller(total, partners);
+      const int32_t key = pairs_.key[p], limb = key >> kLimbShift;
+      const Limb& ends = spec_.limb[limb];
+      const int32_t first = (key >> kFirstShift & kCandidate) - start_[ends.first];
+      const int64_t row = (image + limb) * capacity + first;
+      const int32_t rank = pairs_.rank[p], total = pairs_.earlier[p] + 1;
+      out_.total[row] = total;
+      out_.count[row] = smaller(total, partners);
       if (rank >= partners) continue;
-      partner[row * partners + rank] = pairs_.key[p] & kCandidate;
-      score[row * partners + rank] = pairs_.score[p];
+      out_.partner[row * partners + rank] = (key & kCandidate) - start_[ends.second];
+      out_.score[row * partners + rank] = pairs_.score[p];
     }
   }
 
@@ -454,7 +465,7 @@ class Lines {
   const PeakLists& peaks_;
   const LinkLists& out_;
   Places places_;
-  Places places_of_[kMaxJoints];
+  int32_t start_[kMaxJoints];  // of the candidates of each joint among those of all
   Directions directions_;
   Pairs pairs_;
   int64_t image_ = 0;
