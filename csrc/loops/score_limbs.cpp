@@ -93,42 +93,7 @@ int32_t keep(const int32_t* passes, int32_t count, Value*... values) {
   return kept;
 }
 
-constexpr int32_t kNone = 0x7fffffff;
-
-// For kWide first candidates at a time, the nearest second ones so far, the nearest first; of equally near ones the
-// earlier. Distances that are not negative are in order as integers too, and kNone is farther than any.
-struct NearestOfEach {
-  WideInt square[kMostScored], second[kMostScored];
-
-  NearestOfEach() {
-    for (int i = 0; i < kMostScored; ++i) square[i] = second[i] = all_of(kNone);
-  }
-
-  void offer(const WideInt& distance, const WideInt& candidate) {
-    for (int i = kMostScored - 1; i > 0; --i) {
-      const WideInt next = distance < square[i] ? candidate : second[i];
-      second[i] = distance < square[i - 1] ? second[i - 1] : next;
-      square[i] = larger_of(square[i - 1], smaller_of(square[i], distance));
-    }
-    second[0] = distance < square[0] ? candidate : second[0];
-    square[0] = smaller_of(square[0], distance);
-  }
-
-  // The second candidates in the order of their index.
-  void sort() {
-    static_assert(kMostScored == 4);
-    const auto put_in_order = [this](int a, int b) {
-      const WideInt smaller = smaller_of(second[a], second[b]);
-      second[b] = larger_of(second[a], second[b]);
-      second[a] = smaller;
-    };
-    put_in_order(0, 1);
-    put_in_order(2, 3);
-    put_in_order(0, 2);
-    put_in_order(1, 3);
-    put_in_order(1, 2);
-  }
-};
+using NearestOfEach = Nearest<WideInt>;  // for kWide first candidates, the nearest second ones
 
 template <class T>
 class Lines {
@@ -222,33 +187,41 @@ class Lines {
     const float *const first_x = directions_.x + direction, *const first_y = directions_.y + direction;
     const float *const second_x = first_x + rows, *const second_y = first_y + rows;
     const float most_length = spec_.longest * static_cast<float>(larger(grid_.height, grid_.width));
-    const int32_t second = start_[ends.second];
     for (int32_t i = 0; i < rows; i += kWide) {
       const WideFloat x = load(from.x + i), y = load(from.y + i);
       const WideFloat at_x = load(first_x + i), at_y = load(first_y + i);
-      NearestOfEach nearest;
-      for (int32_t j = 0; j < columns; ++j) {
+      const auto number_of = [&](int32_t j) {
         const WideFloat dx = to.x[j] - x, dy = to.y[j] - y;
         const WideFloat square = dx * dx + dy * dy;
         const WideInt passes = may_be_linked(dx, dy, second_x[j] + at_x, second_y[j] + at_y, most_length);
-        nearest.offer(passes ? reinterpret_cast<WideInt>(square) : all_of(kNone), all_of(second + j));
+        return passes ? NearestOfEach::number_of(reinterpret_cast<WideInt>(square), j) : all_of(kNoCandidate);
+      };
+      NearestOfEach nearest;
+      for (int32_t j = 0; j < kMostScored; ++j) {
+        if (j < columns) nearest.near[j] = number_of(j);
       }
-      nearest.sort();
-      append(nearest, limb << kLimbShift | (start_[ends.first] + i) << kFirstShift, smaller(rows - i, kWide));
+      if (columns > kMostScored) {
+        nearest.sort();
+        for (int32_t j = kMostScored; j < columns; ++j) nearest.offer(number_of(j));
+        nearest.keep_indices();
+      }
+      const int32_t key = limb << kLimbShift | (start_[ends.first] + i) << kFirstShift | start_[ends.second];
+      append(nearest, key, smaller(rows - i, kWide));
     }
     return direction + rows + columns;
   }
 
-  // The pairs of the first `rows` candidates; `key` is that of the first one, and of no other.
+  // The pairs of the first `rows` candidates; `key` is that of the first one with the first of the others.
   void append(const NearestOfEach& nearest, int32_t key, int32_t rows) {
-    const WideInt* const second = nearest.second;
-    const Zipped even = zipped(second[0], second[2]), odd = zipped(second[1], second[3]);
+    const WideInt* const near = nearest.near;
+    const Zipped even = zipped(near[0], near[2]), odd = zipped(near[1], near[3]);
     const Zipped front = zipped(even.low, odd.low), back = zipped(even.high, odd.high);
-    const WideInt of_four[kMostScored] = {front.low, front.high, back.low, back.high};
+    const WideInt of_rows[kMostScored] = {front.low, front.high, back.low, back.high};
     constexpr int32_t kRows = kWide / kMostScored;
     for (int32_t v = 0; v * kRows < rows; ++v) {
-      const Picked picked(mask_above(all_of(kNone), of_four[v]));
-      picked.store(of_four[v] | ((counted() / kMostScored + v * kRows) << kFirstShift) | key, pairs_.key + count_);
+      const WideInt row = counted() / kMostScored + v * kRows;
+      const Picked picked(mask_above(all_of(kNoCandidate), of_rows[v]));
+      picked.store((of_rows[v] & NearestOfEach::kIndex) + (row << kFirstShift) + key, pairs_.key + count_);
       count_ += picked.count();
     }
     if (count_ > LimbScratch::kPairs) finish();

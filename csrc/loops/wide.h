@@ -217,8 +217,6 @@ inline Sides sides_of(const WideFloat& a, const WideFloat& b) {
   return sides;
 }
 
-inline WideInt smaller_of(const WideInt& a, const WideInt& b) { return a < b ? a : b; }
-
 // The numbers of two in turn: `low` begins with the first of each, `high` goes on where it ends.
 struct Zipped {
   WideInt low, high;

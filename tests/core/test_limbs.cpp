@@ -150,19 +150,22 @@ void score_row(const Scene<T>& scene, const Field<T>& field, int32_t first, int3
   const float most_length = spec.longest * static_cast<float>(larger(field.grid.height, field.grid.width));
   const Place a = place(first, i);
   const Vector at_a = direction_of(field.nearest(a));
-  Nearest nearest;
+  Nearest<int32_t> nearest;
   for (int32_t j = 0; j < scene.count[second]; ++j) {
     const Place b = place(second, j);
     const Vector at_b = direction_of(field.nearest(b));
     const float dx = b.x - a.x, dy = b.y - a.y;
-    if (may_be_linked(dx, dy, at_b.x + at_a.x, at_b.y + at_a.y, most_length)) nearest.offer(j, dx * dx + dy * dy);
+    if (!may_be_linked(dx, dy, at_b.x + at_a.x, at_b.y + at_a.y, most_length)) continue;
+    nearest.offer(nearest.number_of(bits_of(dx * dx + dy * dy), j));
   }
-  for (int32_t q = 0; q < nearest.count; ++q) {
-    const Place b = place(second, nearest.index[q]);
+  nearest.keep_indices();
+  for (const int32_t j : nearest.near) {
+    if (j == kNoCandidate) break;
+    const Place b = place(second, j);
     bool passes = true;
     for (const float part : {0.5f, 0.25f, 0.75f}) passes &= runs_along(field, a, b, part, spec.threshold);
     const float score = passes ? line_score(field, a, b, spec.threshold) : kNoLink;
-    if (score > kNoLink) best.offer(nearest.index[q], score);
+    if (score > kNoLink) best.offer(j, score);
   }
 }
 
