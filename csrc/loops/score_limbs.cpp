@@ -58,8 +58,7 @@ struct Channels {
 // read again.
 
 // Entries past `count` are read where there are any, and forgotten.
-void fill_places(const PeakLists& peaks, int64_t list, const Grid& map, const Places& places) {
-  const Grid grid = map;
+void fill_places(const PeakLists& peaks, int64_t list, const Places& places) {
   const int32_t count = peaks.count[list];
   const float* xy = peaks.xy + list * peaks.capacity * 2;
   for (int32_t i = 0; i < count; i += kWide, xy += 2 * kWide) {
@@ -72,11 +71,14 @@ void fill_places(const PeakLists& peaks, int64_t list, const Grid& map, const Pl
     store(is_there ? place.first : all_of(kNan), places.x + i);
     store(is_there ? place.second : all_of(kNan), places.y + i);
   }
+}
+
+void fill_samples(const Grid& map, const Places& places, int32_t count) {
+  const Grid grid = map;
   const float *const x = places.x, *const y = places.y;
   int32_t* const __restrict sample = places.sample;
-  const int32_t end = whole(count);
 #pragma GCC ivdep
-  for (int32_t i = 0; i < end; ++i) sample[i] = grid.nearest({x[i], y[i]});
+  for (int32_t i = 0; i < count; ++i) sample[i] = grid.nearest({x[i], y[i]});
 }
 
 // Keeps those entries for which `passes` says so. What is written never reaches what has not been read.
@@ -122,12 +124,14 @@ class Lines {
     int32_t end = 0;
     for (int32_t k = 0; k < spec_.joints; ++k) {
       start_[k] = end;
-      fill_places(peaks_, n * spec_.joints + k, grid_, places_.after(end));
+      fill_places(peaks_, n * spec_.joints + k, places_.after(end));
       end += whole(count_of(k));
     }
+    fill_samples(grid_, places_, end);
     for (int32_t l = first; l < last; ++l) {
       const Field<T> field = field_at<T>(fields_, n, spec_.limb[l]);
       channels_[l] = {field.x, field.y};
+      row_[l] = l * peaks_.capacity - start_[spec_.limb[l].first];
     }
     while (first < last) {
       const int32_t filled = fill_directions(first, last);
@@ -416,19 +420,20 @@ class Lines {
 
   // The last pair of each candidate tells how many there are.
   void write_out() const {
-    const int64_t image = image_ * spec_.limbs;
-    const int32_t count = count_, partners = out_.partners, capacity = peaks_.capacity;
+    const int64_t first = image_ * spec_.limbs * peaks_.capacity;
+    const int32_t count = count_, partners = out_.partners;
+    int32_t *const counts = out_.count + first, *const totals = out_.total + first;
+    int32_t* const partner = out_.partner + first * partners;
+    float* const score = out_.score + first * partners;
     for (int32_t p = 0; p < count; ++p) {
       const int32_t key = pairs_.key[p], limb = key >> kLimbShift;
-      const Limb& ends = spec_.limb[limb];
-      const int32_t first = (key >> kFirstShift & kCandidate) - start_[ends.first];
-      const int64_t row = (image + limb) * capacity + first;
+      const int32_t row = row_[limb] + (key >> kFirstShift & kCandidate);
       const int32_t rank = pairs_.rank[p], total = pairs_.earlier[p] + 1;
-      out_.total[row] = total;
-      out_.count[row] = smaller(total, partners);
+      totals[row] = total;
+      counts[row] = smaller(total, partners);
       if (rank >= partners) continue;
-      out_.partner[row * partners + rank] = (key & kCandidate) - start_[ends.second];
-      out_.score[row * partners + rank] = pairs_.score[p];
+      partner[row * partners + rank] = (key & kCandidate) - start_[spec_.limb[limb].second];
+      score[row * partners + rank] = pairs_.score[p];
     }
   }
 
@@ -439,6 +444,7 @@ class Lines {
   const LinkLists& out_;
   Places places_;
   int32_t start_[kMaxJoints];  // of the candidates of each joint among those of all
+  int32_t row_[kMaxLimbs];     // from the places of its first candidates to their lists
   Directions directions_;
   Pairs pairs_;
   int64_t image_ = 0;
