@@ -153,6 +153,14 @@ def test_the_shortest_four_are_judged(device: Device) -> None:
     assert links.partner[0, 0, 0, :4].tolist() == list(range(19, 15, -1))
 
 
+def test_lengths_are_compared_to_17_binary_digits(device: Device) -> None:
+    """Ten and a bit; of equally long pairs the last is too many."""
+    for longer, kept in ((10.00002, [0, 1, 2, 3]), (10.001, [0, 1, 2, 4])):
+        ends = [(3 + longer, 5)] * 4 + [(13, 5)]
+        links = score(device, towards(1, 0), peaks_at([(3, 5)], ends))
+        assert sorted(links.partner[0, 0, 0, :4].tolist()) == kept
+
+
 def test_no_peaks_and_no_images(device: Device) -> None:
     for places in (([], []), ([(3, 5)], []), ([], [(3, 5)])):
         links = score(device, towards(1, 0), peaks_at(*places))
