@@ -73,6 +73,7 @@ void fill_places(const PeakLists& peaks, int64_t list, const Places& places) {
   }
 }
 
+// Of all joints together, since most have less than a vector of candidates.
 void fill_samples(const Grid& map, const Places& places, int32_t count) {
   const Grid grid = map;
   const float *const x = places.x, *const y = places.y;
@@ -179,7 +180,9 @@ class Lines {
     return limb;
   }
 
-  // Appends the pairs of a limb that may be linked; its directions begin at `direction`, and end where it returns.
+  // Appends the nearest pairs of a limb that may be linked; its directions begin at `direction`, and end where it
+  // returns. A first candidate has a lane to itself, so that its nearest are found without looking across lanes, and
+  // without a branch; where there are few second candidates, all of them are near.
   int32_t screen(int32_t limb, int32_t direction) {
     const Limb& ends = spec_.limb[limb];
     const int32_t rows = count_of(ends.first), columns = count_of(ends.second);
