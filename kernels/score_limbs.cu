@@ -79,17 +79,18 @@ __global__ void __launch_bounds__(kThreads)
   for (int32_t i = static_cast<int32_t>(threadIdx.x); i < task.from_count; i += kThreads) {
     const Place a = task.from(i);
     const Vector at_a = direction_of(task.field.nearest(a));
-    Nearest nearest;
+    Nearest<int32_t> nearest;
     for (int32_t j = 0; j < task.to_count; ++j) {
       const Place b = places[j];
       const Vector at_b = directions[j];
       const float dx = b.x - a.x, dy = b.y - a.y;
       if (!may_be_linked(dx, dy, at_b.x + at_a.x, at_b.y + at_a.y, most_length)) continue;
-      nearest.offer(j, dx * dx + dy * dy);
+      nearest.offer(nearest.number_of(bits_of(dx * dx + dy * dy), j));
     }
     Row best = row_of(out, task.row + i);
-    for (int32_t q = 0; q < nearest.count; ++q) {
-      const int32_t j = nearest.index[q];
+    nearest.keep_indices();
+    for (const int32_t j : nearest.near) {
+      if (j == kNoCandidate) break;
       const Place b = places[j];
       if (!runs_along(task.field, a, b, 0.5f, spec.threshold) || !runs_along(task.field, a, b, 0.25f, spec.threshold) ||
           !runs_along(task.field, a, b, 0.75f, spec.threshold)) {

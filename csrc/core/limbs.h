@@ -52,7 +52,7 @@ constexpr float kNoLink = -kInfinity;
 constexpr int kMaxPartners = 128;
 constexpr int kMaxCandidates = 128;  // of one joint
 // Of one candidate, pairs that pass the first screen and are looked at any further: the shortest ones.
-constexpr int kMostScored = 8;
+constexpr int kMostScored = 4;
 
 struct Vector {
   float x, y;
@@ -325,27 +325,49 @@ struct Row {
   }
 };
 
-// The nearest kMostScored pairs of one candidate, in the order of their index; of equally near ones the earlier.
-struct Nearest {
-  float square[kMostScored];
-  int32_t index[kMostScored];
-  int32_t count = 0;
-  int32_t farthest = 0;
+constexpr int32_t kNoCandidate = 0x7fffffff;
 
-  PPF_HD void offer(int32_t candidate, float distance) {
-    if (count == kMostScored) {
-      if (!(distance < square[farthest])) return;
-      for (int32_t i = farthest; i + 1 < count; ++i) {
-        square[i] = square[i + 1];
-        index[i] = index[i + 1];
-      }
-      --count;
-    }
-    square[count] = distance;
-    index[count++] = candidate;
-    if (count < kMostScored) return;
-    farthest = 0;
-    for (int32_t i = 1; i < count; ++i) farthest = square[i] >= square[farthest] ? i : farthest;
+// The nearest kMostScored of the other candidates. Integer: int32_t, or a vector of them for as many candidates at
+// once. One that is near is a number: its distance, squared and to 17 binary digits, with its index where the others
+// were. Such numbers are in the order of distances, and of equally near ones in that of the index.
+template <class Integer>
+struct Nearest {
+  static constexpr int32_t kIndex = kMaxCandidates - 1;
+  static_assert((kMaxCandidates & kIndex) == 0, "an index is some bits");
+
+  Integer near[kMostScored];
+
+  PPF_HD Nearest() {
+    for (Integer& each : near) each = Integer{} + kNoCandidate;
+  }
+
+  // `square`: the bits of a float. Those of floats that are not negative are in the order of the floats.
+  PPF_HD static Integer number_of(const Integer& square, int32_t index) { return (square & ~kIndex) | index; }
+
+  PPF_HD void offer(Integer number) {
+    for (Integer& each : near) put_in_order(each, number);
+  }
+
+  PPF_HD void sort() {
+    static_assert(kMostScored == 4, "a network for four");
+    put_in_order(near[0], near[1]);
+    put_in_order(near[2], near[3]);
+    put_in_order(near[0], near[2]);
+    put_in_order(near[1], near[3]);
+    put_in_order(near[1], near[2]);
+  }
+
+  // Leaves the indices, in order; kNoCandidate where there are fewer.
+  PPF_HD void keep_indices() {
+    for (Integer& each : near) each = each == kNoCandidate ? each : each & kIndex;
+    sort();
+  }
+
+ private:
+  PPF_HD static void put_in_order(Integer& a, Integer& b) {
+    const Integer first = a < b ? a : b;
+    b = a < b ? b : a;
+    a = first;
   }
 };
 

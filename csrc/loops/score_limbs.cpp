@@ -28,9 +28,9 @@ struct Directions {
   void *sample_x, *sample_y;
 };
 
-// A pair as one number: limb, first and second candidate.
-constexpr int32_t kLimbShift = 16, kFirstShift = 8, kCandidate = 0xff;
-static_assert(kMaxCandidates <= kCandidate + 1 && kLimbShift == 2 * kFirstShift);
+// A pair as one number: limb, and where the first and the second candidate are among those of all joints.
+constexpr int32_t kLimbShift = 24, kFirstShift = 12, kCandidate = 0xfff;
+static_assert(kMaxJoints * kMaxCandidates <= kCandidate + 1 && kLimbShift == 2 * kFirstShift && kMaxLimbs <= 64);
 static_assert(kWide <= LimbScratch::kPastEnd && kMostScored <= LimbScratch::kPastEnd);
 
 struct Pairs {
@@ -41,7 +41,7 @@ struct Pairs {
   void *sample_x, *sample_y;
   float* score;
   int32_t* passes;
-  int32_t *row, *rank, *earlier;
+  int32_t *rank, *earlier;
 };
 
 Place place_of(const PeakLists& peaks, int64_t list, int32_t index) {
@@ -58,8 +58,7 @@ struct Channels {
 // read again.
 
 // Entries past `count` are read where there are any, and forgotten.
-void fill_places(const PeakLists& peaks, int64_t list, const Grid& map, const Places& places) {
-  const Grid grid = map;
+void fill_places(const PeakLists& peaks, int64_t list, const Places& places) {
   const int32_t count = peaks.count[list];
   const float* xy = peaks.xy + list * peaks.capacity * 2;
   for (int32_t i = 0; i < count; i += kWide, xy += 2 * kWide) {
@@ -72,11 +71,15 @@ void fill_places(const PeakLists& peaks, int64_t list, const Grid& map, const Pl
     store(is_there ? place.first : all_of(kNan), places.x + i);
     store(is_there ? place.second : all_of(kNan), places.y + i);
   }
+}
+
+// Of all joints together, since most have less than a vector of candidates.
+void fill_samples(const Grid& map, const Places& places, int32_t count) {
+  const Grid grid = map;
   const float *const x = places.x, *const y = places.y;
   int32_t* const __restrict sample = places.sample;
-  const int32_t end = whole(count);
 #pragma GCC ivdep
-  for (int32_t i = 0; i < end; ++i) sample[i] = grid.nearest({x[i], y[i]});
+  for (int32_t i = 0; i < count; ++i) sample[i] = grid.nearest({x[i], y[i]});
 }
 
 // Keeps those entries for which `passes` says so. What is written never reaches what has not been read.
@@ -93,45 +96,7 @@ int32_t keep(const int32_t* passes, int32_t count, Value*... values) {
   return kept;
 }
 
-// Of equally far pairs the last are too many.
-void drop_farthest(const float* squares, int32_t count, int32_t kept, uint32_t* mask) {
-  const auto is_kept = [&](int32_t p) { return (mask[p / kWide] >> (p % kWide) & 1) != 0; };
-  float farthest = 0.0f;
-  for (int32_t p = 0; p < count; ++p) farthest = is_kept(p) && squares[p] > farthest ? squares[p] : farthest;
-  for (int32_t p = count - 1; kept > kMostScored; --p) {
-    if (!is_kept(p) || squares[p] != farthest) continue;
-    mask[p / kWide] &= ~(1u << (p % kWide));
-    --kept;
-  }
-}
-
-// Leaves the nearest kMostScored of more pairs of one candidate, in order: those with few that are nearer. To count
-// them for each is hardly more work than to sort, and has no branches.
-void keep_nearest(const Pairs& pairs, int32_t first, int32_t count) {
-  float squares[kMaxCandidates + kWide];
-  uint32_t mask[kMaxCandidates / kWide];
-  for (int32_t p = 0; p < count; p += kWide) {
-    const WideFloat dx = load(pairs.step_x + first + p), dy = load(pairs.step_y + first + p);
-    store(counted() + p < count ? dx * dx + dy * dy : all_of(kInfinity), squares + p);
-  }
-  int32_t kept = 0;
-  for (int32_t p = 0; p < count; p += kWide) {
-    const WideFloat square = load(squares + p);
-    WideInt nearer = all_of(0);
-    for (int32_t q = 0; q < count; ++q) nearer = squares[q] < square ? nearer + 1 : nearer;
-    mask[p / kWide] = mask_above(all_of(kMostScored), nearer);
-    kept += __builtin_popcount(mask[p / kWide]);
-  }
-  if (kept > kMostScored) drop_farthest(squares, count, kept, mask);
-  for (int32_t p = 0, to = first; p < count; p += kWide) {
-    const int32_t from = first + p;
-    const Picked picked(mask[p / kWide]);
-    picked.store(load(pairs.step_x + from), pairs.step_x + to);
-    picked.store(load(pairs.step_y + from), pairs.step_y + to);
-    picked.store(load(pairs.key + from), pairs.key + to);
-    to += picked.count();
-  }
-}
+using NearestOfEach = Nearest<WideInt>;  // for kWide first candidates, the nearest second ones
 
 template <class T>
 class Lines {
@@ -149,8 +114,8 @@ class Lines {
     directions_ = {floats(room.ends), floats(room.ends), floats(room.ends), floats(room.ends)};
     const auto list = [&] { return floats(room.pairs) + LimbScratch::kPastEnd; };
     const auto integer_list = [&] { return reinterpret_cast<int32_t*>(list()); };
-    pairs_ = {integer_list(), list(), list(),         list(),         list(),         integer_list(), list(),
-              list(),         list(), integer_list(), integer_list(), integer_list(), integer_list()};
+    pairs_ = {integer_list(), list(), list(), list(),         list(),         integer_list(),
+              list(),         list(), list(), integer_list(), integer_list(), integer_list()};
   }
 
   // Limbs first to last - 1 of image n.
@@ -159,13 +124,15 @@ class Lines {
     // Close together, since rows of the lists of peaks lie so far apart that they push each other out of the cache.
     int32_t end = 0;
     for (int32_t k = 0; k < spec_.joints; ++k) {
-      places_of_[k] = places_.after(end);
-      fill_places(peaks_, n * spec_.joints + k, grid_, places_of_[k]);
+      start_[k] = end;
+      fill_places(peaks_, n * spec_.joints + k, places_.after(end));
       end += whole(count_of(k));
     }
+    fill_samples(grid_, places_, end);
     for (int32_t l = first; l < last; ++l) {
       const Field<T> field = field_at<T>(fields_, n, spec_.limb[l]);
       channels_[l] = {field.x, field.y};
+      row_[l] = l * peaks_.capacity - start_[spec_.limb[l].first];
     }
     while (first < last) {
       const int32_t filled = fill_directions(first, last);
@@ -180,7 +147,7 @@ class Lines {
 
   int32_t read_directions(int32_t joint, const Channels<T>& channels, int32_t to) const {
     const int32_t count = count_of(joint);
-    const int32_t* const sample = places_of_[joint].sample;
+    const int32_t* const sample = places_.after(start_[joint]).sample;
     T* const x = static_cast<T*>(directions_.sample_x) + to;
     T* const y = static_cast<T*>(directions_.sample_y) + to;
     for (int32_t i = 0; i < count; ++i) {
@@ -213,7 +180,9 @@ class Lines {
     return limb;
   }
 
-  // Appends the pairs of a limb that may be linked; its directions begin at `direction`, and end where it returns.
+  // Appends the nearest pairs of a limb that may be linked; its directions begin at `direction`, and end where it
+  // returns. A first candidate has a lane to itself, so that its nearest are found without looking across lanes, and
+  // without a branch; where there are few second candidates, all of them are near.
   int32_t screen(int32_t limb, int32_t direction) {
     const Limb& ends = spec_.limb[limb];
     const int32_t rows = count_of(ends.first), columns = count_of(ends.second);
@@ -221,45 +190,53 @@ class Lines {
     int32_t *const counts = out_.count + first_row, *const totals = out_.total + first_row;
     for (int32_t i = 0; i < rows; ++i) counts[i] = totals[i] = 0;
     if (rows == 0 || columns == 0) return direction;
-    const Places from = places_of_[ends.first], to = places_of_[ends.second];
+    const Places from = places_.after(start_[ends.first]), to = places_.after(start_[ends.second]);
     const float *const first_x = directions_.x + direction, *const first_y = directions_.y + direction;
     const float *const second_x = first_x + rows, *const second_y = first_y + rows;
     const float most_length = spec_.longest * static_cast<float>(larger(grid_.height, grid_.width));
-    const Pairs pairs = pairs_;
-    int32_t count = count_;
-    for (int32_t i = 0; i < rows; ++i) {
-      const WideInt key = counted() + (limb << kLimbShift | i << kFirstShift);
-      int32_t end = count;
-      for (int32_t j = 0; j < columns; j += kWide) {
-        const WideFloat dx = load(to.x + j) - from.x[i], dy = load(to.y + j) - from.y[i];
-        const WideFloat x = load(second_x + j) + first_x[i], y = load(second_y + j) + first_y[i];
-        const Picked picked(mask_of(may_be_linked(dx, dy, x, y, most_length)));
-        picked.store(dx, pairs.step_x + end);
-        picked.store(dy, pairs.step_y + end);
-        picked.store(key + j, pairs.key + end);
-        end += picked.count();
+    for (int32_t i = 0; i < rows; i += kWide) {
+      const WideFloat x = load(from.x + i), y = load(from.y + i);
+      const WideFloat at_x = load(first_x + i), at_y = load(first_y + i);
+      const auto number_of = [&](int32_t j) {
+        const WideFloat dx = to.x[j] - x, dy = to.y[j] - y;
+        const WideFloat square = dx * dx + dy * dy;
+        const WideInt passes = may_be_linked(dx, dy, second_x[j] + at_x, second_y[j] + at_y, most_length);
+        return passes ? NearestOfEach::number_of(reinterpret_cast<WideInt>(square), j) : all_of(kNoCandidate);
+      };
+      NearestOfEach nearest;
+      for (int32_t j = 0; j < kMostScored; ++j) {
+        if (j < columns) nearest.near[j] = number_of(j);
       }
-      if (end - count > kMostScored) {
-        keep_nearest(pairs, count, end - count);
-        end = count + kMostScored;
+      if (columns > kMostScored) {
+        nearest.sort();
+        for (int32_t j = kMostScored; j < columns; ++j) nearest.offer(number_of(j));
+        nearest.keep_indices();
       }
-      for (int32_t p = count; p < count + kMostScored; p += kWide) {
-        store(all_of(from.x[i]), pairs.x + p);
-        store(all_of(from.y[i]), pairs.y + p);
-      }
-      count = end;
-      if (count > LimbScratch::kPairs) {
-        count_ = count;
-        finish();
-        count = 0;
-      }
+      const int32_t key = limb << kLimbShift | (start_[ends.first] + i) << kFirstShift | start_[ends.second];
+      append(nearest, key, smaller(rows - i, kWide));
     }
-    count_ = count;
     return direction + rows + columns;
+  }
+
+  // The pairs of the first `rows` candidates; `key` is that of the first one with the first of the others.
+  void append(const NearestOfEach& nearest, int32_t key, int32_t rows) {
+    const WideInt* const near = nearest.near;
+    const Zipped even = zipped(near[0], near[2]), odd = zipped(near[1], near[3]);
+    const Zipped front = zipped(even.low, odd.low), back = zipped(even.high, odd.high);
+    const WideInt of_rows[kMostScored] = {front.low, front.high, back.low, back.high};
+    constexpr int32_t kRows = kWide / kMostScored;
+    for (int32_t v = 0; v * kRows < rows; ++v) {
+      const WideInt row = counted() / kMostScored + v * kRows;
+      const Picked picked(mask_above(all_of(kNoCandidate), of_rows[v]));
+      picked.store((of_rows[v] & NearestOfEach::kIndex) + (row << kFirstShift) + key, pairs_.key + count_);
+      count_ += picked.count();
+    }
+    if (count_ > LimbScratch::kPairs) finish();
   }
 
   // Takes the list to its end and empties it.
   void finish() {
+    find_ends();
     keep_those_along(0.5f);
     keep_those_along(0.25f, 0.75f);
     score_pairs();
@@ -278,6 +255,20 @@ class Lines {
       judge_nearest();
     }
     count_ = keep(pairs_.passes, count_, pairs_.key, pairs_.x, pairs_.y, pairs_.step_x, pairs_.step_y);
+  }
+
+  void find_ends() const {
+    const Places places = places_;
+    const Pairs pairs = pairs_;
+    const int32_t count = count_;
+    for (int32_t p = 0; p < count; ++p) {
+      const int32_t first = pairs.key[p] >> kFirstShift & kCandidate, second = pairs.key[p] & kCandidate;
+      const float x = places.x[first], y = places.y[first];
+      pairs.x[p] = x;
+      pairs.y[p] = y;
+      pairs.step_x[p] = places.x[second] - x;
+      pairs.step_y[p] = places.y[second] - y;
+    }
   }
 
   void find_nearest(float part) const {
@@ -427,7 +418,6 @@ class Lines {
       }
       store(-better, pairs_.rank + p);
       store(-earlier, pairs_.earlier + p);
-      store((row >> kFirstShift) * peaks_.capacity + (row & kCandidate), pairs_.row + p);
     }
   }
 
@@ -439,11 +429,13 @@ class Lines {
     int32_t* const partner = out_.partner + first * partners;
     float* const score = out_.score + first * partners;
     for (int32_t p = 0; p < count; ++p) {
-      const int32_t row = pairs_.row[p], rank = pairs_.rank[p], total = pairs_.earlier[p] + 1;
+      const int32_t key = pairs_.key[p], limb = key >> kLimbShift;
+      const int32_t row = row_[limb] + (key >> kFirstShift & kCandidate);
+      const int32_t rank = pairs_.rank[p], total = pairs_.earlier[p] + 1;
       totals[row] = total;
       counts[row] = smaller(total, partners);
       if (rank >= partners) continue;
-      partner[row * partners + rank] = pairs_.key[p] & kCandidate;
+      partner[row * partners + rank] = (key & kCandidate) - start_[spec_.limb[limb].second];
       score[row * partners + rank] = pairs_.score[p];
     }
   }
@@ -454,7 +446,8 @@ class Lines {
   const PeakLists& peaks_;
   const LinkLists& out_;
   Places places_;
-  Places places_of_[kMaxJoints];
+  int32_t start_[kMaxJoints];  // of the candidates of each joint among those of all
+  int32_t row_[kMaxLimbs];     // from the places of its first candidates to their lists
   Directions directions_;
   Pairs pairs_;
   int64_t image_ = 0;

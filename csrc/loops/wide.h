@@ -228,5 +228,20 @@ inline Sides sides_of(const WideFloat& a, const WideFloat& b) {
   return sides;
 }
 
+// The numbers of two in turn: `low` begins with the first of each, `high` goes on where it ends.
+struct Zipped {
+  WideInt low, high;
+};
+
+template <int... kLane>
+Zipped zipped(const WideInt& a, const WideInt& b, std::integer_sequence<int, kLane...>) {
+  return {__builtin_shufflevector(a, b, (kLane / 2 + kLane % 2 * kWide)...),
+          __builtin_shufflevector(a, b, ((kLane + kWide) / 2 + kLane % 2 * kWide)...)};
+}
+
+inline Zipped zipped(const WideInt& a, const WideInt& b) {
+  return zipped(a, b, std::make_integer_sequence<int, kWide>());
+}
+
 }  // namespace
 }  // namespace ppf::loops::PPF_ISA

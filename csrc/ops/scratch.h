@@ -51,7 +51,7 @@ struct PublishedScratch {
 // On the CPU, per thread, for the limbs of one image: where the candidates of each joint are, the directions of the
 // fields at the ends of some limbs, and a list of pairs. All in whole vectors, with room to write past the end.
 struct LimbScratch {
-  static constexpr int32_t kEnds = 1024, kPairs = 512, kPastEnd = 16;
+  static constexpr int32_t kEnds = 1024, kPairs = 512, kPastEnd = 16, kAtOnce = kPastEnd * kMostScored;
 
   int32_t places, ends, pairs;  // entries of the lists
 
@@ -59,10 +59,10 @@ struct LimbScratch {
     const int32_t joint = (capacity + kPastEnd - 1) / kPastEnd * kPastEnd;
     places = kMaxJoints * joint;
     ends = kEnds + 2 * joint + kPastEnd;
-    pairs = kPairs + joint + 2 * kPastEnd;
+    pairs = kPairs + kAtOnce + 2 * kPastEnd;
   }
 
-  int64_t words() const { return int64_t{3} * places + 4 * ends + 13 * pairs; }
+  int64_t words() const { return int64_t{3} * places + 4 * ends + 12 * pairs; }
 };
 
 inline int64_t limb_words(int32_t capacity) { return LimbScratch(capacity).words(); }

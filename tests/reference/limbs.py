@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-SAMPLES, MOST_SCORED = 5, 8
+SAMPLES, MOST_SCORED = 5, 4
 LEAST_AGREEMENT = 0.8  # sum of the cosines at both ends
 WEAK = 0.1  # a field below it is a direction only in part
 LEAST_MISALIGNMENT = 1e-3
@@ -102,6 +102,12 @@ def judged(field: Any, a: Any, b: Any, threshold: float) -> Verdict:
     return Verdict(-0.7 * np.log(off) - np.log(length), margin, slack)
 
 
+def coarse(value: float) -> tuple[int, float]:
+    """A positive number to 17 binary digits, as something to sort by."""
+    mantissa, exponent = np.frexp(value)
+    return int(exponent), float(np.floor(mantissa * 2**17))
+
+
 def links(
     field: Any, firsts: Any, seconds: Any, *, threshold: float, longest: float
 ) -> list[dict[int, Verdict]]:
@@ -121,7 +127,7 @@ def links(
         checked = {j: may_be_linked(field, a, b, longest) for j, b in places.items()}
         row = {j: Verdict(np.nan, margin) for j, (passes, margin) in checked.items() if not passes}
         passed = [j for j in places if j not in row]
-        passed.sort(key=lambda j: (float(np.hypot(*(places[j] - a))), j))
+        passed.sort(key=lambda j: (coarse(float(np.sum((places[j] - a) ** 2))), j))
         for j in passed[:MOST_SCORED]:
             passes, margin = runs_along(field, a, places[j], threshold)
             verdict = judged(field, a, places[j], threshold) if passes else Verdict(np.nan, margin)
