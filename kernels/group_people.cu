@@ -18,13 +18,6 @@ struct BlockTeam {
   __device__ static bool leads() { return threadIdx.x == 0; }
   __device__ static void sync() { __syncthreads(); }
   __device__ static void sort(uint64_t* order, uint64_t*, int32_t count) { block_sort<kThreads>(order, count); }
-  // All of them: looking for those whose order matters is one thread's work, while sorting is everybody's.
-  __device__ static int32_t find_contested(const GroupSpec& spec, const Workroom& room, int32_t links) {
-    for (int32_t c = rank(); c < room.base[spec.joints]; c += size()) room.is_contested[c] = 1;
-    for (int32_t i = rank(); i < links; i += size()) room.contested[i] = i;
-    sync();
-    return links;
-  }
   __device__ static void find_joins(const GroupSpec& spec, const Candidates& from, const Workroom& room,
                                     int32_t large) {
     for (int32_t p = rank(); p < room.tally[1]; p += size()) ppf::find_joins(spec, from, room, p, large);

@@ -1,8 +1,8 @@
 // From links to people for one image, written for a team of threads: one on the CPU, a block on a GPU.
 //
-// A team has rank(), size(), leads() and sync(), and its own ways to sort(order, spare, count), to find_contested()
-// links and to find_joins(). What depends on earlier decisions is the leader's work; everything else is shared out, and
-// no two members write to one place.
+// A team has rank(), size(), leads() and sync(), and its own ways to sort(order, spare, count) and to find_joins().
+// What depends on earlier decisions is the leader's work; everything else is shared out, and no two members write to
+// one place.
 #pragma once
 
 #include <cstdint>
@@ -40,10 +40,10 @@ struct Workroom {
   Extent* link_extent;
   float* size_at;         // [links, 2], of the sets at both ends
   float* weighed;         // by link, its score for the sizes of the sets at its ends
-  int32_t* contested;     // the links whose order matters, in order
+  int32_t* contested;     // links that are taken twice
   Sets sets;              // by candidate
-  int32_t* is_contested;  // by candidate, 1: it hangs together with contested links
   int32_t* fragment_of;   // by candidate
+  int32_t* is_contested;  // by fragment, 1: a link to another one was refused
   float* size;            // by fragment, see weigh_links()
   uint32_t* joints;       // by fragment
   uint32_t* barred;
@@ -81,8 +81,8 @@ struct Workroom {
     weighed = place<float>(scratch, links);
     contested = place<int32_t>(scratch, links);
     sets.of = place<Set>(scratch, candidates);
-    is_contested = place<int32_t>(scratch, candidates);
     fragment_of = place<int32_t>(scratch, candidates);
+    is_contested = place<int32_t>(scratch, candidates);
     size = place<float>(scratch, candidates);
     joints = place<uint32_t>(scratch, candidates);
     barred = place<uint32_t>(scratch, candidates);
@@ -196,49 +196,51 @@ PPF_HD int32_t number_sets(const GroupSpec& spec, const Workroom& room) {
   return fragments;
 }
 
-// Takes contested links, best first. The other sets stay.
+// Takes the links in room.order, best first.
 template <class Team>
-PPF_HD void take_links(const Team& team, const GroupSpec& spec, const Workroom& room, const float* score,
-                       int32_t contested) {
-  for (int32_t k = 0; k < spec.joints; ++k) {
-    const int32_t end = room.base[k + 1];
-    for (int32_t c = room.base[k] + team.rank(); c < end; c += team.size()) {
-      if (room.is_contested[c] != 0) room.sets.reset(c, 1u << k);
-    }
-  }
-  for (int32_t i = team.rank(); i < contested; i += team.size()) {
-    const int32_t link = room.contested[i];
-    room.order[i] = rank_of(score[link], static_cast<uint32_t>(link));
-  }
-  team.sync();
-  team.sort(room.order, room.spare, contested);
+PPF_HD void take_links(const Team& team, const Workroom& room, int32_t links) {
+  team.sort(room.order, room.spare, links);
   if (team.leads()) {
-    for (int32_t i = 0; i < contested; ++i) room.sets.take(room.link[room.order[i] & 0xffffffffu]);
+    for (int32_t i = 0; i < links; ++i) room.sets.take(room.link[room.order[i] & 0xffffffffu]);
   }
   team.sync();
 }
 
-// By the leader: adds up what the links of each set measure, in their order; returns how many sets there are.
+// By the leader: numbers the sets, adds up what the links of each measure, in their order, and marks those with links
+// that were refused; returns how many sets there are.
 PPF_HD int32_t measure_sets(const GroupSpec& spec, const Workroom& room, int32_t links) {
   const int32_t fragments = number_sets(spec, room);
-  for (int32_t f = 0; f < fragments; ++f) room.extent[f] = {0.0f, 0.0f};
+  for (int32_t f = 0; f < fragments; ++f) {
+    room.extent[f] = {0.0f, 0.0f};
+    room.is_contested[f] = 0;
+  }
   for (int32_t i = 0; i < links; ++i) {
     const Link link = room.link[i];
     const int32_t one = room.fragment_of[link.a], other = room.fragment_of[link.b];
-    if (one != other) continue;
-    const Extent sum = room.extent[one], more = room.link_extent[i];
-    room.extent[one] = {sum.length2 + more.length2, sum.body2 + more.body2};
+    if (one == other) {
+      const Extent sum = room.extent[one], more = room.link_extent[i];
+      room.extent[one] = {sum.length2 + more.length2, sum.body2 + more.body2};
+    } else {
+      room.is_contested[one] = room.is_contested[other] = 1;
+    }
   }
   return fragments;
+}
+
+// By the leader: lists the links of contested sets. All others would be taken again, whatever they are worth.
+PPF_HD int32_t list_contested(const Workroom& room, int32_t links) {
+  int32_t contested = 0;
+  for (int32_t i = 0; i < links; ++i) {
+    room.contested[contested] = i;
+    contested += room.is_contested[room.fragment_of[room.link[i].a]];
+  }
+  return contested;
 }
 
 // What the links are worth for the sizes of the sets at their ends: logarithms of squared length over that in body
 // heights, NaN of a set that has no limb whose length is known.
 template <class Team>
-PPF_HD void weigh_links(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
-  if (team.leads()) room.tally[0] = measure_sets(spec, room, links);
-  team.sync();
-  const int32_t fragments = room.tally[0];
+PPF_HD void weigh_links(const Team& team, const Workroom& room, int32_t fragments, int32_t links) {
   for (int32_t f = team.rank(); f < fragments; f += team.size()) {
     const Extent extent = room.extent[f];
     const float size = log_of((extent.length2 > 0.0f) & (extent.body2 > 0.0f) ? extent.length2 / extent.body2 : 1.0f);
@@ -259,16 +261,44 @@ PPF_HD void weigh_links(const Team& team, const GroupSpec& spec, const Workroom&
   team.sync();
 }
 
-// Makes the sets of steps 1 and 2. Where everything that hangs together has no joint twice no link is ever refused,
-// with whatever scores: the team may make these sets at once, and leave them out of what it calls contested.
+// Takes the contested links once more, by what they are worth now.
 template <class Team>
-PPF_HD void make_sets(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
+PPF_HD void take_again(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t contested) {
+  for (int32_t k = 0; k < spec.joints; ++k) {
+    const int32_t end = room.base[k + 1];
+    for (int32_t c = room.base[k] + team.rank(); c < end; c += team.size()) {
+      if (room.is_contested[room.fragment_of[c]] != 0) room.sets.reset(c, 1u << k);
+    }
+  }
+  for (int32_t i = team.rank(); i < contested; i += team.size()) {
+    const int32_t link = room.contested[i];
+    room.order[i] = rank_of(room.weighed[link], static_cast<uint32_t>(link));
+  }
+  team.sync();
+  take_links(team, room, contested);
+}
+
+// Makes the sets of steps 1 and 2; returns how many there are.
+template <class Team>
+PPF_HD int32_t make_sets(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
   every_joint_alone(team, spec, room);
-  const int32_t contested = team.find_contested(spec, room, links);
-  if (contested == 0) return;
-  take_links(team, spec, room, room.score, contested);
-  weigh_links(team, spec, room, links);
-  take_links(team, spec, room, room.weighed, contested);
+  for (int32_t i = team.rank(); i < links; i += team.size()) {
+    room.order[i] = rank_of(room.score[i], static_cast<uint32_t>(i));
+  }
+  team.sync();
+  take_links(team, room, links);
+  if (team.leads()) {
+    room.tally[0] = measure_sets(spec, room, links);
+    room.tally[1] = list_contested(room, links);
+  }
+  team.sync();
+  const int32_t fragments = room.tally[0], contested = room.tally[1];
+  if (contested == 0) return fragments;
+  weigh_links(team, room, fragments, links);
+  take_again(team, spec, room, contested);
+  if (team.leads()) room.tally[0] = measure_sets(spec, room, links);
+  team.sync();
+  return room.tally[0];
 }
 
 // ---- fragments ------------------------------------------------------------------------------------------------------
@@ -284,13 +314,11 @@ PPF_HD void find_trunk(const GroupSpec& spec, const Candidates& from, const Work
   room.trunk_place[f] = place_of(spec, from, room, f, room.trunk[f]);
 }
 
-// Makes a fragment of every set; returns how many there are.
+// Makes a fragment of every set.
 template <class Team>
-PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
-                              int32_t links) {
-  if (team.leads()) room.tally[0] = measure_sets(spec, room, links);
-  team.sync();
-  const int32_t fragments = room.tally[0], joints = spec.joints;
+PPF_HD void make_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
+                           int32_t fragments) {
+  const int32_t joints = spec.joints;
   for (int32_t f = team.rank(); f < fragments; f += team.size()) {
     room.joined[f] = f;
     room.barred[f] = 0;
@@ -316,7 +344,6 @@ PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Can
   team.sync();
   for (int32_t f = team.rank(); f < fragments; f += team.size()) find_trunk(spec, from, room, f);
   team.sync();
-  return fragments;
 }
 
 // From the larger of two fragments to the smaller.
@@ -536,8 +563,8 @@ template <class Team>
 PPF_HD void group_bodies(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
                          const PeopleLists& out, int64_t n) {
   const int32_t links = gather_links(team, spec, from, room);
-  make_sets(team, spec, room, links);
-  const int32_t fragments = make_fragments(team, spec, from, room, links);
+  const int32_t fragments = make_sets(team, spec, room, links);
+  make_fragments(team, spec, from, room, fragments);
   join_fragments(team, spec, from, room, fragments, 3, 2);
   join_fragments(team, spec, from, room, fragments, 4, 1);
   write_people(team, spec, from, room, fragments, out, n);

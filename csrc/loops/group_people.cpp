@@ -1,6 +1,5 @@
 // From links to people: the procedures of core/published_people.h and core/people.h with a team of one.
 #include "core/published_people.h"
-#include "loops/contested.h"
 #include "loops/joins.h"
 #include "loops/loops.h"
 #include "loops/sort.h"
@@ -15,9 +14,6 @@ struct Alone {
   static void sync() {}
 
   static void sort(uint64_t* order, uint64_t* spare, int32_t count) { RankSort(order, spare, count).run(); }
-  static int32_t find_contested(const GroupSpec& spec, const Workroom& room, int32_t links) {
-    return ContestedLinks(spec, room, links).find();
-  }
   static void find_joins(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t large) {
     JoinSearch(spec, from, room).run(large);
   }
