@@ -3,7 +3,7 @@
 // 1. Links are taken best first. Each joins two sets of joints when these have no joint in common, so that no false
 //    link can ever fuse two people who are both there.
 // 2. The sets say how large everybody is; then links are weighed again, those too long or too short for the size of
-//    their ends counting less, and the sets are built a second time.
+//    their ends counting less, and sets are built a second time where links were refused.
 // 3. Sets that no link joins, since the joint between them is hidden, are joined where a body would have them, unless
 //    there is a limb between them that the field should have shown.
 //

@@ -40,7 +40,6 @@ struct Workroom {
   Extent* link_extent;
   float* size_at;         // [links, 2], of the sets at both ends
   float* weighed;         // by link, its score for the sizes of the sets at its ends
-  int32_t* contested;     // links that are taken twice
   Sets sets;              // by candidate
   int32_t* fragment_of;   // by candidate
   int32_t* is_contested;  // by fragment, 1: a link to another one was refused
@@ -79,7 +78,6 @@ struct Workroom {
     link_extent = place<Extent>(scratch, links);
     size_at = place<float>(scratch, 2 * links);
     weighed = place<float>(scratch, links);
-    contested = place<int32_t>(scratch, links);
     sets.of = place<Set>(scratch, candidates);
     fragment_of = place<int32_t>(scratch, candidates);
     is_contested = place<int32_t>(scratch, candidates);
@@ -207,13 +205,15 @@ PPF_HD void take_links(const Team& team, const Workroom& room, int32_t links) {
 }
 
 // By the leader: numbers the sets, adds up what the links of each measure, in their order, and marks those with links
-// that were refused; returns how many sets there are.
-PPF_HD int32_t measure_sets(const GroupSpec& spec, const Workroom& room, int32_t links) {
+// that were refused. Counts the sets, and says whether any is marked.
+PPF_HD void measure_sets(const GroupSpec& spec, const Workroom& room, int32_t links) {
   const int32_t fragments = number_sets(spec, room);
   for (int32_t f = 0; f < fragments; ++f) {
     room.extent[f] = {0.0f, 0.0f};
     room.is_contested[f] = 0;
   }
+  room.tally[0] = fragments;
+  room.tally[1] = 0;
   for (int32_t i = 0; i < links; ++i) {
     const Link link = room.link[i];
     const int32_t one = room.fragment_of[link.a], other = room.fragment_of[link.b];
@@ -221,26 +221,16 @@ PPF_HD int32_t measure_sets(const GroupSpec& spec, const Workroom& room, int32_t
       const Extent sum = room.extent[one], more = room.link_extent[i];
       room.extent[one] = {sum.length2 + more.length2, sum.body2 + more.body2};
     } else {
-      room.is_contested[one] = room.is_contested[other] = 1;
+      room.is_contested[one] = room.is_contested[other] = room.tally[1] = 1;
     }
   }
-  return fragments;
-}
-
-// By the leader: lists the links of contested sets. All others would be taken again, whatever they are worth.
-PPF_HD int32_t list_contested(const Workroom& room, int32_t links) {
-  int32_t contested = 0;
-  for (int32_t i = 0; i < links; ++i) {
-    room.contested[contested] = i;
-    contested += room.is_contested[room.fragment_of[room.link[i].a]];
-  }
-  return contested;
 }
 
 // What the links are worth for the sizes of the sets at their ends: logarithms of squared length over that in body
 // heights, NaN of a set that has no limb whose length is known.
 template <class Team>
-PPF_HD void weigh_links(const Team& team, const Workroom& room, int32_t fragments, int32_t links) {
+PPF_HD void weigh_links(const Team& team, const Workroom& room, int32_t links) {
+  const int32_t fragments = room.tally[0];
   for (int32_t f = team.rank(); f < fragments; f += team.size()) {
     const Extent extent = room.extent[f];
     const float size = log_of((extent.length2 > 0.0f) & (extent.body2 > 0.0f) ? extent.length2 / extent.body2 : 1.0f);
@@ -261,21 +251,26 @@ PPF_HD void weigh_links(const Team& team, const Workroom& room, int32_t fragment
   team.sync();
 }
 
-// Takes the contested links once more, by what they are worth now.
+// Takes the links of contested sets once more, by what they are worth now. All others would be taken again, whatever
+// they are worth.
 template <class Team>
-PPF_HD void take_again(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t contested) {
+PPF_HD void take_again(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
   for (int32_t k = 0; k < spec.joints; ++k) {
     const int32_t end = room.base[k + 1];
     for (int32_t c = room.base[k] + team.rank(); c < end; c += team.size()) {
       if (room.is_contested[room.fragment_of[c]] != 0) room.sets.reset(c, 1u << k);
     }
   }
-  for (int32_t i = team.rank(); i < contested; i += team.size()) {
-    const int32_t link = room.contested[i];
-    room.order[i] = rank_of(room.weighed[link], static_cast<uint32_t>(link));
+  if (team.leads()) {
+    int32_t contested = 0;
+    for (int32_t i = 0; i < links; ++i) {
+      room.order[contested] = rank_of(room.weighed[i], static_cast<uint32_t>(i));
+      contested += room.is_contested[room.fragment_of[room.link[i].a]];
+    }
+    room.tally[2] = contested;
   }
   team.sync();
-  take_links(team, room, contested);
+  take_links(team, room, room.tally[2]);
 }
 
 // Makes the sets of steps 1 and 2; returns how many there are.
@@ -287,17 +282,14 @@ PPF_HD int32_t make_sets(const Team& team, const GroupSpec& spec, const Workroom
   }
   team.sync();
   take_links(team, room, links);
-  if (team.leads()) {
-    room.tally[0] = measure_sets(spec, room, links);
-    room.tally[1] = list_contested(room, links);
+  if (team.leads()) measure_sets(spec, room, links);
+  team.sync();
+  if (room.tally[1] != 0) {
+    weigh_links(team, room, links);
+    take_again(team, spec, room, links);
+    if (team.leads()) measure_sets(spec, room, links);
+    team.sync();
   }
-  team.sync();
-  const int32_t fragments = room.tally[0], contested = room.tally[1];
-  if (contested == 0) return fragments;
-  weigh_links(team, room, fragments, links);
-  take_again(team, spec, room, contested);
-  if (team.leads()) room.tally[0] = measure_sets(spec, room, links);
-  team.sync();
   return room.tally[0];
 }
 
