@@ -3,7 +3,7 @@
 // 1. Links are taken best first. Each joins two sets of joints when these have no joint in common, so that no false
 //    link can ever fuse two people who are both there.
 // 2. The sets say how large everybody is; then links are weighed again, those too long or too short for the size of
-//    their ends counting less, and the sets are built a second time.
+//    their ends counting less, and sets are built a second time where links were refused.
 // 3. Sets that no link joins, since the joint between them is hidden, are joined where a body would have them, unless
 //    there is a limb between them that the field should have shown.
 //
@@ -108,10 +108,14 @@ PPF_HD uint64_t rank_of(float score, uint32_t index) {
 
 // ---- sets of joints -----------------------------------------------------------------------------------------------
 
-// A pair of candidates of one limb, its squared length in px^2, and what that is for somebody one pixel tall. Both are
-// 0 when the limb's length is not known.
+// A pair of candidates of one limb.
 struct Link {
   int32_t a, b;
+};
+
+// Squared length of limbs in px^2, and what that is for somebody one pixel tall. Both are 0 for limbs whose length is
+// not known.
+struct Extent {
   float length2, body2;
 };
 
@@ -119,13 +123,12 @@ struct Link {
 struct Set {
   int32_t parent;  // a candidate before this one in the same set; itself when there is none
   uint32_t joints;
-  float length2, body2;  // the sums over the set's links
 };
 
 struct Sets {
   Set* of;  // by candidate
 
-  PPF_HD void reset(int32_t candidate, uint32_t joint_bit) const { of[candidate] = {candidate, joint_bit, 0.0f, 0.0f}; }
+  PPF_HD void reset(int32_t candidate, uint32_t joint_bit) const { of[candidate] = {candidate, joint_bit}; }
 
   // Shortens the way there. Most are their own root or right below it, which takes one question.
   PPF_HD int32_t root_of(int32_t candidate) const {
@@ -139,35 +142,24 @@ struct Sets {
     return root;
   }
 
-  // The same without shortening the way: several threads may look at once.
-  PPF_HD int32_t look_up(int32_t candidate) const {
-    while (of[candidate].parent != candidate) candidate = of[candidate].parent;
-    return candidate;
-  }
-
   // Makes the sets of both ends of a link one, unless they are two that have a joint in common.
   PPF_HD void take(const Link& link) const {
     const int32_t one = root_of(link.a), other = root_of(link.b);
-    Set& set = of[smaller(one, other)];
-    if (one != other) {
-      Set& child = of[larger(one, other)];
-      if ((set.joints & child.joints) != 0) return;
-      child.parent = smaller(one, other);
-      set.joints |= child.joints;
-      set.length2 += child.length2;
-      set.body2 += child.body2;
-    }
-    set.length2 += link.length2;
-    set.body2 += link.body2;
+    if (one == other) return;
+    Set &set = of[smaller(one, other)], &gone = of[larger(one, other)];
+    if ((set.joints & gone.joints) != 0) return;
+    gone.parent = smaller(one, other);
+    set.joints |= gone.joints;
   }
 };
 
 // How much less a link counts at one of its ends because it is too long or too short for the set there: linear in the
 // logarithm of the ratio, a little more for links that are too long. Both are logarithms of squared lengths in px^2 per
-// squared body height.
+// squared body height, or NaN where there is none, and then it counts fully.
 PPF_HD float size_penalty(float log_of_link, float log_of_set) {
   const float log_ratio = 0.5f * (log_of_link - log_of_set);
-  return log_ratio > 0.0f ? 1.65f * log_ratio : -1.35f * log_ratio;
+  const float penalty = log_ratio > 0.0f ? 1.65f * log_ratio : -1.35f * log_ratio;
+  return penalty == penalty ? penalty : 0.0f;
 }
 
 // ---- parts of people ----------------------------------------------------------------------------------------------

@@ -35,12 +35,16 @@ struct Workroom {
   int32_t* start;   // [L + 1], of each limb's links
   int32_t* tally;   // [3], what the leader has counted
   Link* link;
-  int32_t* limb;         // by link, for kOpenPose
-  float* score;          // by link
-  Sets sets;             // by candidate
-  float* size_of_set;    // by candidate, see measure_sets()
-  int32_t* fragment_of;  // by candidate
-  uint32_t* joints;      // by fragment
+  int32_t* limb;  // by link, for kOpenPose
+  float* score;   // by link
+  Extent* link_extent;
+  float* size_at;         // [links, 2], of the sets at both ends
+  float* weighed;         // by link, its score for the sizes of the sets at its ends
+  Sets sets;              // by candidate
+  int32_t* fragment_of;   // by candidate
+  int32_t* is_contested;  // by fragment, 1: a link to another one was refused
+  float* size;            // by fragment, see weigh_links()
+  uint32_t* joints;       // by fragment
   uint32_t* barred;
   Roll open;   // all that take part in a round
   Roll large;  // the large ones of these
@@ -48,8 +52,8 @@ struct Workroom {
   int32_t* joined;     // the fragment that has taken this one in; itself when none has
   int32_t* has_grown;  // in the round at hand
   int32_t* trunk;      // see find_trunk()
-  float* length2;
-  float* body2;
+  Place* trunk_place;
+  Extent* extent;       // of the links between its joints
   float* total;         // sum of its peaks' scores
   int32_t* member;      // [fragments, K], index of the peak, or -1
   int32_t* join_count;  // of each fragment with later ones, the best first
@@ -71,9 +75,13 @@ struct Workroom {
     link = place<Link>(scratch, links);
     limb = place<int32_t>(scratch, links);
     score = place<float>(scratch, links);
+    link_extent = place<Extent>(scratch, links);
+    size_at = place<float>(scratch, 2 * links);
+    weighed = place<float>(scratch, links);
     sets.of = place<Set>(scratch, candidates);
-    size_of_set = place<float>(scratch, candidates);
     fragment_of = place<int32_t>(scratch, candidates);
+    is_contested = place<int32_t>(scratch, candidates);
+    size = place<float>(scratch, candidates);
     joints = place<uint32_t>(scratch, candidates);
     barred = place<uint32_t>(scratch, candidates);
     open = roll(scratch, candidates);
@@ -82,8 +90,8 @@ struct Workroom {
     joined = place<int32_t>(scratch, candidates);
     has_grown = place<int32_t>(scratch, candidates);
     trunk = place<int32_t>(scratch, candidates);
-    length2 = place<float>(scratch, candidates);
-    body2 = place<float>(scratch, candidates);
+    trunk_place = place<Place>(scratch, candidates);
+    extent = place<Extent>(scratch, candidates);
     total = place<float>(scratch, candidates);
     member = place<int32_t>(scratch, candidates * joint_count);
     join_count = place<int32_t>(scratch, candidates);
@@ -137,22 +145,29 @@ PPF_HD int32_t gather_links(const Team& team, const GroupSpec& spec, const Candi
     const int64_t list = static_cast<int64_t>(l) * from.capacity;
     const int32_t* partner = from.partner + list * from.partners;
     const float* partner_score = from.link_score + list * from.partners;
-    Link* link = room.link + room.start[l];
-    float* score = room.score + room.start[l];
+    int32_t link = room.start[l];
     for (int32_t i = 0; i < rows; ++i, partner += from.partners, partner_score += from.partners) {
       const Place at = from.place(first, i);
       for (int32_t r = 0; r < from.links[list + i]; ++r) {
         const Place to = from.place(second, partner[r]);
         const float dx = to.x - at.x, dy = to.y - at.y;
-        const float length = square_root(dx * dx + dy * dy);
-        *link++ = {base_a + i, base_b + partner[r], body > 0.0f ? length * length : 0.0f, body * body};
-        *score++ = partner_score[r];
+        room.link[link] = {base_a + i, base_b + partner[r]};
+        room.link_extent[link] = {body > 0.0f ? dx * dx + dy * dy : 0.0f, body * body};
+        room.score[link++] = partner_score[r];
       }
     }
   }
   team.sync();
-  return room.start[spec.limbs];
+  const int32_t links = room.start[spec.limbs];
+  for (int32_t i = team.rank(); i < links; i += team.size()) {
+    const float length = square_root(room.link_extent[i].length2);
+    room.link_extent[i].length2 = length * length;
+  }
+  team.sync();
+  return links;
 }
+
+// ---- sets -----------------------------------------------------------------------------------------------------------
 
 template <class Team>
 PPF_HD void every_joint_alone(const Team& team, const GroupSpec& spec, const Workroom& room) {
@@ -163,7 +178,23 @@ PPF_HD void every_joint_alone(const Team& team, const GroupSpec& spec, const Wor
   team.sync();
 }
 
-// Takes the links in the order that is in room.order.
+// By the leader: numbers the sets in the order of their first joints; returns how many there are.
+PPF_HD int32_t number_sets(const GroupSpec& spec, const Workroom& room) {
+  const int32_t candidates = room.base[spec.joints];
+  int32_t fragments = 0;
+  for (int32_t c = 0; c < candidates; ++c) {
+    const Set set = room.sets.of[c];
+    // What is not a root leaves nothing that lasts: the next one is written over it.
+    room.joints[fragments] = set.joints;
+    // A parent comes before its children.
+    const int32_t fragment = set.parent == c ? fragments : room.fragment_of[set.parent];
+    room.fragment_of[c] = fragment;
+    fragments += set.parent == c;
+  }
+  return fragments;
+}
+
+// Takes the links in room.order, best first.
 template <class Team>
 PPF_HD void take_links(const Team& team, const Workroom& room, int32_t links) {
   team.sort(room.order, room.spare, links);
@@ -173,74 +204,113 @@ PPF_HD void take_links(const Team& team, const Workroom& room, int32_t links) {
   team.sync();
 }
 
-// How large the set of each candidate is: the logarithm of squared length over that in body heights. NaN when it has no
-// limb whose length is known.
-template <class Team>
-PPF_HD void measure_sets(const Team& team, const GroupSpec& spec, const Workroom& room) {
-  const int32_t candidates = room.base[spec.joints];
-  for (int32_t c = team.rank(); c < candidates; c += team.size()) {
-    const Set& set = room.sets.of[room.sets.look_up(c)];
-    const float size = set.length2 > 0.0f ? set.length2 / set.body2 : 1.0f;
-    room.size_of_set[c] = set.body2 > 0.0f ? size : kNan;
+// By the leader: numbers the sets, adds up what the links of each measure, in their order, and marks those with links
+// that were refused. Counts the sets, and says whether any is marked.
+PPF_HD void measure_sets(const GroupSpec& spec, const Workroom& room, int32_t links) {
+  const int32_t fragments = number_sets(spec, room);
+  for (int32_t f = 0; f < fragments; ++f) {
+    room.extent[f] = {0.0f, 0.0f};
+    room.is_contested[f] = 0;
   }
-  for (int32_t c = team.rank(); c < candidates; c += team.size()) {
-    const float size = room.size_of_set[c];
-    room.size_of_set[c] = size == size ? log_of(size) : size;
+  room.tally[0] = fragments;
+  room.tally[1] = 0;
+  for (int32_t i = 0; i < links; ++i) {
+    const Link link = room.link[i];
+    const int32_t one = room.fragment_of[link.a], other = room.fragment_of[link.b];
+    if (one == other) {
+      const Extent sum = room.extent[one], more = room.link_extent[i];
+      room.extent[one] = {sum.length2 + more.length2, sum.body2 + more.body2};
+    } else {
+      room.is_contested[one] = room.is_contested[other] = room.tally[1] = 1;
+    }
+  }
+}
+
+// What the links are worth for the sizes of the sets at their ends: logarithms of squared length over that in body
+// heights, NaN of a set that has no limb whose length is known.
+template <class Team>
+PPF_HD void weigh_links(const Team& team, const Workroom& room, int32_t links) {
+  const int32_t fragments = room.tally[0];
+  for (int32_t f = team.rank(); f < fragments; f += team.size()) {
+    const Extent extent = room.extent[f];
+    const float size = log_of((extent.length2 > 0.0f) & (extent.body2 > 0.0f) ? extent.length2 / extent.body2 : 1.0f);
+    room.size[f] = extent.body2 > 0.0f ? size : kNan;
   }
   team.sync();
-}
-
-PPF_HD float penalty_at(const Workroom& room, int32_t candidate, float size_of_link) {
-  const float penalty = size_penalty(size_of_link, room.size_of_set[candidate]);
-  return penalty == penalty ? penalty : 0.0f;
-}
-
-// Ranks the links again, by what they are worth for the sizes of the sets at their ends.
-template <class Team>
-PPF_HD void weigh_links(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
-  measure_sets(team, spec, room);
+  // Sizes are gathered first, so that the rest can be done side by side.
   for (int32_t i = team.rank(); i < links; i += team.size()) {
-    const Link& link = room.link[i];
-    const float size = log_of(link.length2 > 0.0f ? link.length2 / link.body2 : 1.0f);
-    const float penalty = penalty_at(room, link.a, size) + penalty_at(room, link.b, size);
-    const float score = link.body2 > 0.0f ? room.score[i] - penalty : room.score[i];
-    room.order[i] = rank_of(score, static_cast<uint32_t>(i));
+    room.size_at[2 * i] = room.size[room.fragment_of[room.link[i].a]];
+    room.size_at[2 * i + 1] = room.size[room.fragment_of[room.link[i].b]];
+  }
+  for (int32_t i = team.rank(); i < links; i += team.size()) {
+    const Extent extent = room.link_extent[i];
+    const float size = log_of(extent.length2 > 0.0f ? extent.length2 / extent.body2 : 1.0f);
+    const float penalty = size_penalty(size, room.size_at[2 * i]) + size_penalty(size, room.size_at[2 * i + 1]);
+    room.weighed[i] = extent.body2 > 0.0f ? room.score[i] - penalty : room.score[i];
   }
   team.sync();
+}
+
+// Takes the links of contested sets once more, by what they are worth now. All others would be taken again, whatever
+// they are worth.
+template <class Team>
+PPF_HD void take_again(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
+  for (int32_t k = 0; k < spec.joints; ++k) {
+    const int32_t end = room.base[k + 1];
+    for (int32_t c = room.base[k] + team.rank(); c < end; c += team.size()) {
+      if (room.is_contested[room.fragment_of[c]] != 0) room.sets.reset(c, 1u << k);
+    }
+  }
+  if (team.leads()) {
+    int32_t contested = 0;
+    for (int32_t i = 0; i < links; ++i) {
+      room.order[contested] = rank_of(room.weighed[i], static_cast<uint32_t>(i));
+      contested += room.is_contested[room.fragment_of[room.link[i].a]];
+    }
+    room.tally[2] = contested;
+  }
+  team.sync();
+  take_links(team, room, room.tally[2]);
+}
+
+// Makes the sets of steps 1 and 2; returns how many there are.
+template <class Team>
+PPF_HD int32_t make_sets(const Team& team, const GroupSpec& spec, const Workroom& room, int32_t links) {
+  every_joint_alone(team, spec, room);
+  for (int32_t i = team.rank(); i < links; i += team.size()) {
+    room.order[i] = rank_of(room.score[i], static_cast<uint32_t>(i));
+  }
+  team.sync();
+  take_links(team, room, links);
+  if (team.leads()) measure_sets(spec, room, links);
+  team.sync();
+  if (room.tally[1] != 0) {
+    weigh_links(team, room, links);
+    take_again(team, spec, room, links);
+    if (team.leads()) measure_sets(spec, room, links);
+    team.sync();
+  }
+  return room.tally[0];
 }
 
 // ---- fragments ------------------------------------------------------------------------------------------------------
 
-// By the leader: numbers the sets in the order of their first joints; returns how many there are.
-PPF_HD int32_t number_sets(const GroupSpec& spec, const Workroom& room) {
-  const int32_t candidates = room.base[spec.joints];
-  int32_t fragments = 0;
-  for (int32_t c = 0; c < candidates; ++c) {
-    const int32_t root = room.sets.root_of(c);
-    const Set& set = room.sets.of[c];
-    // What is not a root leaves nothing that lasts: the next one is written over it.
-    room.joints[fragments] = set.joints;
-    room.length2[fragments] = set.length2;
-    room.body2[fragments] = set.body2;
-    room.fragment_of[c] = fragments;
-    room.fragment_of[c] = room.fragment_of[root];
-    fragments += root == c;
-  }
-  return fragments;
+PPF_HD Place place_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t joint) {
+  return from.place(joint, room.member[f * spec.joints + joint]);
 }
 
 // The joint by which a fragment with known joints is found when it is the smaller one of two.
-PPF_HD void find_trunk(const GroupSpec& spec, const Workroom& room, int32_t f) {
-  if ((room.joints[f] & spec.body.known) != 0) room.trunk[f] = first_among(spec.body.trunk, room.joints[f]);
+PPF_HD void find_trunk(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f) {
+  if ((room.joints[f] & spec.body.known) == 0) return;
+  room.trunk[f] = first_among(spec.body.trunk, room.joints[f]);
+  room.trunk_place[f] = place_of(spec, from, room, f, room.trunk[f]);
 }
 
-// Makes a fragment of every set; returns how many there are.
+// Makes a fragment of every set.
 template <class Team>
-PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room) {
-  if (team.leads()) room.tally[0] = number_sets(spec, room);
-  team.sync();
-  const int32_t fragments = room.tally[0], joints = spec.joints;
-  for (int32_t f = team.rank(); f < fragments; f += team.size()) find_trunk(spec, room, f);
+PPF_HD void make_fragments(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
+                           int32_t fragments) {
+  const int32_t joints = spec.joints;
   for (int32_t f = team.rank(); f < fragments; f += team.size()) {
     room.joined[f] = f;
     room.barred[f] = 0;
@@ -264,11 +334,8 @@ PPF_HD int32_t make_fragments(const Team& team, const GroupSpec& spec, const Can
     }
   }
   team.sync();
-  return fragments;
-}
-
-PPF_HD Place place_of(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t joint) {
-  return from.place(joint, room.member[f * spec.joints + joint]);
+  for (int32_t f = team.rank(); f < fragments; f += team.size()) find_trunk(spec, from, room, f);
+  team.sync();
 }
 
 // From the larger of two fragments to the smaller.
@@ -276,11 +343,11 @@ PPF_HD Gap gap_between(const GroupSpec& spec, const Candidates& from, const Work
   const Body& body = spec.body;
   const int32_t a = room.count[f] >= room.count[g] ? f : g, b = f ^ g ^ a;
   const int32_t joint_b = room.trunk[b], joint_a = first_among(body.nearest[joint_b], room.joints[a]);
-  const Place at_a = place_of(spec, from, room, a, joint_a), at_b = place_of(spec, from, room, b, joint_b);
-  return {room.length2[a],
-          room.body2[a],
-          room.length2[b],
-          room.body2[b],
+  const Place at_a = place_of(spec, from, room, a, joint_a), at_b = room.trunk_place[b];
+  return {room.extent[a].length2,
+          room.extent[a].body2,
+          room.extent[b].length2,
+          room.extent[b].body2,
           at_b.x - at_a.x,
           at_b.y - at_a.y,
           body.x[joint_a] - body.x[joint_b],
@@ -355,20 +422,20 @@ PPF_HD int32_t whole(const Workroom& room, int32_t f) {
   return f;
 }
 
-PPF_HD void unite(const GroupSpec& spec, const Workroom& room, int32_t f, int32_t g) {
+PPF_HD void unite(const GroupSpec& spec, const Candidates& from, const Workroom& room, int32_t f, int32_t g) {
   const int32_t into = smaller(f, g), gone = larger(f, g);
   room.joined[gone] = into;
   room.joints[into] |= room.joints[gone];
   room.barred[into] |= room.barred[gone];
   room.count[into] += room.count[gone];
-  room.length2[into] += room.length2[gone];
-  room.body2[into] += room.body2[gone];
+  room.extent[into].length2 += room.extent[gone].length2;
+  room.extent[into].body2 += room.extent[gone].body2;
   room.total[into] += room.total[gone];
   // They have no joint in common, and -1 is below all indices.
   const int32_t joints = spec.joints;
   int32_t *const kept = room.member + into * joints, *const taken = room.member + gone * joints;
   for (int32_t k = 0; k < joints; ++k) kept[k] = larger(kept[k], taken[k]);
-  find_trunk(spec, room, into);
+  find_trunk(spec, from, room, into);
   room.has_grown[into] = 1;
 }
 
@@ -403,7 +470,7 @@ PPF_HD void join_fragments(const Team& team, const GroupSpec& spec, const Candid
       const int32_t f = whole(room, one), g = whole(room, other);
       if (f == g) continue;
       const bool as_it_was = (f == one) & (g == other) & ((room.has_grown[f] | room.has_grown[g]) == 0);
-      if (as_it_was || cost_of(spec, from, room, f, g) < kNoJoin) unite(spec, room, f, g);
+      if (as_it_was || cost_of(spec, from, room, f, g) < kNoJoin) unite(spec, from, room, f, g);
     }
   }
   team.sync();
@@ -488,16 +555,8 @@ template <class Team>
 PPF_HD void group_bodies(const Team& team, const GroupSpec& spec, const Candidates& from, const Workroom& room,
                          const PeopleLists& out, int64_t n) {
   const int32_t links = gather_links(team, spec, from, room);
-  every_joint_alone(team, spec, room);
-  for (int32_t link = team.rank(); link < links; link += team.size()) {
-    room.order[link] = rank_of(room.score[link], static_cast<uint32_t>(link));
-  }
-  team.sync();
-  take_links(team, room, links);
-  weigh_links(team, spec, room, links);
-  every_joint_alone(team, spec, room);
-  take_links(team, room, links);
-  const int32_t fragments = make_fragments(team, spec, from, room);
+  const int32_t fragments = make_sets(team, spec, room, links);
+  make_fragments(team, spec, from, room, fragments);
   join_fragments(team, spec, from, room, fragments, 3, 2);
   join_fragments(team, spec, from, room, fragments, 4, 1);
   write_people(team, spec, from, room, fragments, out, n);

@@ -11,7 +11,7 @@ from emulated_array import emulated
 from reference import grouping as reference
 from reference.part_affinity.figures import crowd, drawn
 
-from pyposefast import ops, skeletons
+from pyposefast import body, ops, skeletons
 from pyposefast.errors import DeviceMismatchError, InputError, InputTypeError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 F32 = np.float32
 COCO = skeletons.load("openpose_coco18")
-LIMITS = {"least_joints": 3, "least_score": 0.2, "least_lone": 0.4}
+LIMITS: Any = {"least_joints": 3, "least_score": 0.2, "least_lone": 0.4}
 
 
 def put(device: Device, result: Any) -> Any:
@@ -68,7 +68,7 @@ def test_people_are_those_of_the_oracle(name: str, device: Device) -> None:
                 put(device, links),
                 skeleton=skeleton,
                 people=40,
-                **LIMITS,  # type: ignore[arg-type]
+                **LIMITS,
             )
         )
         expected = reference.group_people(skeleton, peaks, links, 0, **LIMITS)
@@ -193,6 +193,76 @@ def test_lists_of_any_kind(spread: str, capacity: int, device: Device) -> None:
         for field in dataclasses.fields(people):
             found, wanted = getattr(people, field.name), getattr(expected, field.name)
             assert found.tobytes() == wanted.tobytes(), (field.name, seed)
+
+
+def standing(seed: int, people: int, false_links: int) -> tuple[ops.Peaks, ops.Links]:
+    """Bodies with hidden joints, all limbs that are seen, and links between any two of them."""
+    rng = np.random.default_rng(seed)
+    joints, partners = len(COCO.joints), 4
+    usual = np.array([place[:2] for place in body.places_of(COCO.joints) if place], F32)
+    feet = rng.uniform(0, 40 * np.sqrt(people), (people, 1, 2))
+    height = rng.uniform(15, 40, (people, 1, 1))
+    places = (feet + height * usual + rng.normal(0, 1, (people, joints, 2))).astype(F32)
+    is_seen = rng.random((people, joints)) < 0.7
+    shape = (1, len(COCO.fields), people, partners)
+    xy, number = np.zeros((1, joints, people, 2), F32), np.cumsum(is_seen, axis=0) - 1
+    for k in range(joints):
+        xy[0, k, : is_seen[:, k].sum()] = places[is_seen[:, k], k]
+    peaks = ops.Peaks(
+        xy=xy,
+        score=rng.uniform(0.2, 1, (1, joints, people)).astype(F32),
+        count=is_seen.sum(axis=0, dtype=np.int32)[None],
+        total=is_seen.sum(axis=0, dtype=np.int32)[None],
+        nonfinite=np.zeros((1, joints), np.int32),
+    )
+    links = ops.Links(
+        partner=np.zeros(shape, np.int32),
+        score=rng.uniform(0.1, 1, shape).astype(F32),
+        count=np.zeros(shape[:3], np.int32),
+        total=np.zeros(shape[:3], np.int32),
+    )
+    pairs = {
+        (limb, number[p, field.first], number[p, field.second])
+        for limb, field in enumerate(COCO.fields)
+        for p in np.flatnonzero(is_seen[:, field.first] & is_seen[:, field.second])
+    }
+    for limb in rng.integers(0, len(COCO.fields), false_links):
+        ends = COCO.fields[limb].first, COCO.fields[limb].second
+        pairs.add((limb, *(rng.integers(max(peaks.count[0, k], 1)) for k in ends)))
+    for limb, a, b in sorted(pairs):
+        rank = links.count[0, limb, a]
+        has_ends = a < peaks.count[0, COCO.fields[limb].first]
+        if rank < partners and has_ends and b < peaks.count[0, COCO.fields[limb].second]:
+            links.partner[0, limb, a, rank] = b
+            links.count[0, limb, a] += 1
+    return peaks, links
+
+
+@pytest.mark.parametrize("false_links", [0, 2, 40])
+@pytest.mark.parametrize("people", [1, 3, 6, 9, 30, 128])
+def test_bodies_that_no_maps_gave(people: int, false_links: int, device: Device) -> None:
+    """Alone and in crowds: whatever is left out because it cannot matter does not."""
+    for seed in range(20 if people < 10 else 2):
+        peaks, links = standing(seed, people, false_links)
+        found = device.get(
+            ops.group_people(
+                put(device, peaks), put(device, links), skeleton=COCO, people=128, **LIMITS
+            )
+        )
+        if not device.is_cpu:
+            same = ops.group_people(peaks, links, skeleton=COCO, people=128, **LIMITS)
+            for field in dataclasses.fields(found):
+                name = field.name
+                assert getattr(found, name).tobytes() == getattr(same, name).tobytes(), seed
+        # Both hips foretell a wrist equally well; of many loose ends some show which one rounding
+        # prefers.
+        elif people <= 30 and false_links < 40:
+            expected = reference.group_people(COCO, peaks, links, 0, **LIMITS)
+            rows = [
+                {k: int(i) for k, i in enumerate(row) if i >= 0}
+                for row in found.peak[0, : found.count[0]]
+            ]
+            assert rows == expected, seed
 
 
 # ---- what is refused -----------------------------------------------------------------------------
