@@ -79,25 +79,32 @@ __global__ void __launch_bounds__(kThreads)
   for (int32_t i = static_cast<int32_t>(threadIdx.x); i < task.from_count; i += kThreads) {
     const Place a = task.from(i);
     const Vector at_a = direction_of(task.field.nearest(a));
+    Row best = row_of(out, task.row + i);
+    const auto judge = [&](int32_t j) {
+      const Place b = places[j];
+      if (!runs_along(task.field, a, b, 0.5f, spec.threshold) || !runs_along(task.field, a, b, 0.25f, spec.threshold) ||
+          !runs_along(task.field, a, b, 0.75f, spec.threshold)) {
+        return;
+      }
+      const float score = line_score(task.field, a, b, spec.threshold);
+      if (score > kNoLink) best.offer(j, score);
+    };
     Nearest<int32_t> nearest;
     for (int32_t j = 0; j < task.to_count; ++j) {
       const Place b = places[j];
       const Vector at_b = directions[j];
       const float dx = b.x - a.x, dy = b.y - a.y;
       if (!may_be_linked(dx, dy, at_b.x + at_a.x, at_b.y + at_a.y, most_length)) continue;
-      nearest.offer(nearest.number_of(bits_of(dx * dx + dy * dy), j));
+      if (task.to_count <= kFewCandidates) {
+        judge(j);
+      } else {
+        nearest.offer(nearest.number_of(bits_of(dx * dx + dy * dy), j));
+      }
     }
-    Row best = row_of(out, task.row + i);
     nearest.keep_indices();
     for (const int32_t j : nearest.near) {
       if (j == kNoCandidate) break;
-      const Place b = places[j];
-      if (!runs_along(task.field, a, b, 0.5f, spec.threshold) || !runs_along(task.field, a, b, 0.25f, spec.threshold) ||
-          !runs_along(task.field, a, b, 0.75f, spec.threshold)) {
-        continue;
-      }
-      const float score = line_score(task.field, a, b, spec.threshold);
-      if (score > kNoLink) best.offer(j, score);
+      judge(j);
     }
     finish(out, task.row + i, best);
   }

@@ -51,8 +51,10 @@ struct LinkLists {
 constexpr float kNoLink = -kInfinity;
 constexpr int kMaxPartners = 128;
 constexpr int kMaxCandidates = 128;  // of one joint
-// Of one candidate, pairs that pass the first screen and are looked at any further: the shortest ones.
+// Of one candidate, pairs that pass the first screen and are looked at any further: the shortest ones, or all where
+// there are few. A few people may be so large that others' joints are nearer than their own.
 constexpr int kMostScored = 4;
+constexpr int kFewCandidates = 8;
 
 struct Vector {
   float x, y;

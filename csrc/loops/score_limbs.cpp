@@ -31,7 +31,8 @@ struct Directions {
 // A pair as one number: limb, and where the first and the second candidate are among those of all joints.
 constexpr int32_t kLimbShift = 24, kFirstShift = 12, kCandidate = 0xfff;
 static_assert(kMaxJoints * kMaxCandidates <= kCandidate + 1 && kLimbShift == 2 * kFirstShift && kMaxLimbs <= 64);
-static_assert(kWide <= LimbScratch::kPastEnd && kMostScored <= LimbScratch::kPastEnd);
+static_assert(kWide <= LimbScratch::kPastEnd && kFewCandidates <= LimbScratch::kPastEnd);
+static_assert(kMostScored <= kFewCandidates);
 
 struct Pairs {
   int32_t* key;
@@ -203,32 +204,53 @@ class Lines {
         const WideInt passes = may_be_linked(dx, dy, second_x[j] + at_x, second_y[j] + at_y, most_length);
         return passes ? NearestOfEach::number_of(reinterpret_cast<WideInt>(square), j) : all_of(kNoCandidate);
       };
-      NearestOfEach nearest;
-      for (int32_t j = 0; j < kMostScored; ++j) {
-        if (j < columns) nearest.near[j] = number_of(j);
-      }
-      if (columns > kMostScored) {
-        nearest.sort();
-        for (int32_t j = kMostScored; j < columns; ++j) nearest.offer(number_of(j));
-        nearest.keep_indices();
-      }
       const int32_t key = limb << kLimbShift | (start_[ends.first] + i) << kFirstShift | start_[ends.second];
-      append(nearest, key, smaller(rows - i, kWide));
+      const int32_t few = smaller(rows - i, kWide);
+      if (columns <= kMostScored) {
+        append_all<kMostScored>(columns, number_of, key, few);
+      } else if (columns <= kFewCandidates) {
+        append_all<kFewCandidates>(columns, number_of, key, few);
+      } else {
+        append_nearest(columns, number_of, key, few);
+      }
     }
     return direction + rows + columns;
   }
 
-  // The pairs of the first `rows` candidates; `key` is that of the first one with the first of the others.
-  void append(const NearestOfEach& nearest, int32_t key, int32_t rows) {
-    const WideInt* const near = nearest.near;
-    const Zipped even = zipped(near[0], near[2]), odd = zipped(near[1], near[3]);
-    const Zipped front = zipped(even.low, odd.low), back = zipped(even.high, odd.high);
-    const WideInt of_rows[kMostScored] = {front.low, front.high, back.low, back.high};
-    constexpr int32_t kRows = kWide / kMostScored;
-    for (int32_t v = 0; v * kRows < rows; ++v) {
-      const WideInt row = counted() / kMostScored + v * kRows;
-      const Picked picked(mask_above(all_of(kNoCandidate), of_rows[v]));
-      picked.store((of_rows[v] & NearestOfEach::kIndex) + (row << kFirstShift) + key, pairs_.key + count_);
+  template <int kMost, class NumberOf>
+  void append_all(int32_t columns, const NumberOf& number_of, int32_t key, int32_t rows) {
+    WideInt near[kMost];
+    for (int32_t j = 0; j < kMost; ++j) near[j] = j < columns ? number_of(j) : all_of(kNoCandidate);
+    append(near, key, rows);
+  }
+
+  template <class NumberOf>
+  void append_nearest(int32_t columns, const NumberOf& number_of, int32_t key, int32_t rows) {
+    NearestOfEach nearest;
+    for (int32_t j = 0; j < kMostScored; ++j) nearest.near[j] = number_of(j);
+    nearest.sort();
+    for (int32_t j = kMostScored; j < columns; ++j) nearest.offer(number_of(j));
+    nearest.keep_indices();
+    append(nearest.near, key, rows);
+  }
+
+  // The pairs of the first `rows` candidates; `key` is that of the first one with the first of the others. Zipped with
+  // themselves as often as kMost is halved, the vectors go on candidate by candidate.
+  template <int kMost>
+  void append(WideInt (&near)[kMost], int32_t key, int32_t rows) {
+    for (int halves = kMost; halves > 1; halves /= 2) {
+      WideInt next[kMost];
+      for (int i = 0; i < kMost / 2; ++i) {
+        const Zipped both = zipped(near[i], near[i + kMost / 2]);
+        next[2 * i] = both.low;
+        next[2 * i + 1] = both.high;
+      }
+      for (int i = 0; i < kMost; ++i) near[i] = next[i];
+    }
+    for (int32_t v = 0; v * kWide < rows * kMost; ++v) {
+      const WideInt row = (counted() + v * kWide) / kMost;
+      const Picked picked(mask_above(all_of(kNoCandidate), near[v]));
+      picked.store((near[v] & NearestOfEach::kIndex) + (row << kFirstShift) + key, pairs_.key + count_);
       count_ += picked.count();
     }
     if (count_ > LimbScratch::kPairs) finish();
@@ -401,16 +423,16 @@ class Lines {
     }
   }
 
-  // Pairs of one candidate lie side by side, at most kMostScored: each counts those before it, in the list and in the
-  // order of scores.
+  // Pairs of one candidate lie side by side, at most kFewCandidates: each counts those before it, in the list and in
+  // the order of scores.
   void rank() const {
     const int32_t count = count_;
-    for (int32_t p = 1; p < kMostScored; ++p) pairs_.key[-p] = pairs_.key[count - 1 + p] = -1;
+    for (int32_t p = 1; p < kFewCandidates; ++p) pairs_.key[-p] = pairs_.key[count - 1 + p] = -1;
     for (int32_t p = 0; p < count; p += kWide) {
       const WideFloat score = load(pairs_.score + p);
       const WideInt row = load(pairs_.key + p) >> kFirstShift;
       WideInt better = all_of(0), earlier = better;  // less one for each
-      for (int32_t d = 1; d < kMostScored; ++d) {
+      for (int32_t d = 1; d < kFewCandidates; ++d) {
         const WideInt before = (load(pairs_.key + p - d) >> kFirstShift) == row;
         const WideInt after = (load(pairs_.key + p + d) >> kFirstShift) == row;
         earlier += before;

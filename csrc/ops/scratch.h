@@ -51,7 +51,7 @@ struct PublishedScratch {
 // On the CPU, per thread, for the limbs of one image: where the candidates of each joint are, the directions of the
 // fields at the ends of some limbs, and a list of pairs. All in whole vectors, with room to write past the end.
 struct LimbScratch {
-  static constexpr int32_t kEnds = 1024, kPairs = 512, kPastEnd = 16, kAtOnce = kPastEnd * kMostScored;
+  static constexpr int32_t kEnds = 1024, kPairs = 512, kPastEnd = 16, kAtOnce = kPastEnd * kFewCandidates;
 
   int32_t places, ends, pairs;  // entries of the lists
 

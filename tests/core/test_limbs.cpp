@@ -161,7 +161,7 @@ void score_row(const Scene<T>& scene, const Field<T>& field, int32_t first, int3
     passed.emplace_back(Nearest<int32_t>::number_of(bits_of(dx * dx + dy * dy), 0), j);
   }
   std::sort(passed.begin(), passed.end());
-  if (passed.size() > kMostScored) passed.resize(kMostScored);
+  if (scene.count[second] > kFewCandidates && passed.size() > kMostScored) passed.resize(kMostScored);
   std::sort(passed.begin(), passed.end(), [](const auto& one, const auto& other) { return one.second < other.second; });
   for (const auto& [distance, j] : passed) {
     const Place b = place(second, j);

@@ -135,28 +135,31 @@ def test_no_sample_may_be_missing(device: Device) -> None:
 
 def test_better_partners_come_first(device: Device) -> None:
     """Nearer is better where the direction is the same; equal ones come in the order of index."""
-    ends = [(12, 5), (8, 5), (10, 5), (8, 5)]
+    ends = [(10, 5), (8, 5), (12, 5), (10, 5), (8, 5)]
     pair = peaks_at([(3, 5)], ends)
     links = score(device, towards(1, 0), pair)
-    assert links.partner[0, 0, 0, :4].tolist() == [1, 3, 2, 0]
-    for partners in (1, 2, 3):
+    assert links.partner[0, 0, 0, :5].tolist() == [1, 4, 0, 3, 2]
+    for partners in (1, 2, 4):
         few = score(device, towards(1, 0), pair, partners=partners)
-        assert few.total[0, 0, 0] == 4
+        assert few.total[0, 0, 0] == 5
         assert few.count[0, 0, 0] == partners
-        assert few.partner[0, 0, 0].tolist() == [1, 3, 2][:partners]
+        assert few.partner[0, 0, 0].tolist() == [1, 4, 0, 3][:partners]
 
 
-def test_the_shortest_four_are_judged(device: Device) -> None:
+def test_in_a_crowd_the_shortest_four_are_judged(device: Device) -> None:
     ends = [(4 + i / 2, 5) for i in range(20)]
-    links = score(device, towards(1, 0), peaks_at([(3, 5)], ends[::-1]), partners=20)
-    assert links.total[0, 0, 0] == links.count[0, 0, 0] == 4
-    assert links.partner[0, 0, 0, :4].tolist() == list(range(19, 15, -1))
+    for count, most in ((20, 4), (9, 4), (8, 8), (5, 5)):
+        links = score(device, towards(1, 0), peaks_at([(3, 5)], ends[count - 1 :: -1]), partners=20)
+        assert links.total[0, 0, 0] == links.count[0, 0, 0] == most
+        assert links.partner[0, 0, 0, :most].tolist() == list(
+            range(count - 1, count - 1 - most, -1)
+        )
 
 
 def test_lengths_are_compared_to_17_binary_digits(device: Device) -> None:
     """Ten and a bit; of equally long pairs the last is too many."""
     for longer, kept in ((10.00002, [0, 1, 2, 3]), (10.001, [0, 1, 2, 4])):
-        ends = [(3 + longer, 5)] * 4 + [(13, 5)]
+        ends = [(3 + longer, 5)] * 4 + [(13, 5)] + [(1, 5)] * 4  # the last four lie behind
         links = score(device, towards(1, 0), peaks_at([(3, 5)], ends))
         assert sorted(links.partner[0, 0, 0, :4].tolist()) == kept
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-SAMPLES, MOST_SCORED = 5, 4
+SAMPLES, MOST_SCORED, FEW_CANDIDATES = 5, 4, 8
 LEAST_AGREEMENT = 0.8  # sum of the cosines at both ends
 WEAK = 0.1  # a field below it is a direction only in part
 LEAST_MISALIGNMENT = 1e-3
@@ -128,7 +128,7 @@ def links(
         row = {j: Verdict(np.nan, margin) for j, (passes, margin) in checked.items() if not passes}
         passed = [j for j in places if j not in row]
         passed.sort(key=lambda j: (coarse(float(np.sum((places[j] - a) ** 2))), j))
-        for j in passed[:MOST_SCORED]:
+        for j in passed if len(places) <= FEW_CANDIDATES else passed[:MOST_SCORED]:
             passes, margin = runs_along(field, a, places[j], threshold)
             verdict = judged(field, a, places[j], threshold) if passes else Verdict(np.nan, margin)
             closest = min(verdict.margin, margin, checked[j][1])
