@@ -2,11 +2,11 @@
 #include <cstring>
 
 #include "core/blur.h"
+#include "loops/find_tops.h"
 #include "loops/loops.h"
 #include "loops/peak_table.h"
 #include "loops/ranks.h"
 #include "loops/shoulders.h"
-#include "loops/tops.h"
 #include "ops/scratch.h"
 
 namespace ppf::loops::PPF_ISA {
