@@ -90,10 +90,19 @@ inline WideInt moved_down(const WideInt& wide, int32_t end) {
   return moved_down(wide, end, std::make_integer_sequence<int, kWide>());
 }
 
+#if defined(__AVX512BW__)
+// A mask as a word. Left to GCC 12, the conversion may write 16 bits to the stack and read 32 from there.
+inline uint32_t word_of(__mmask16 mask) {
+  uint32_t word;
+  asm("kmovw %1, %0" : "=r"(word) : "k"(mask));
+  return word;
+}
+#endif
+
 // Bit i: what[i] is true, as comparisons have it: all its bits are set.
 inline uint32_t mask_of(const WideInt& what) {
 #if defined(__AVX512BW__)
-  return _mm512_movepi32_mask(reinterpret_cast<const __m512i&>(what));
+  return word_of(_mm512_movepi32_mask(reinterpret_cast<const __m512i&>(what)));
 #elif defined(__AVX2__)
   return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<const __m256&>(what)));
 #elif defined(__SSE2__)
@@ -109,8 +118,8 @@ inline uint32_t mask_of(const WideInt& what) {
 // Bit i: a[i] > b[i], for the wanted ones.
 inline uint32_t mask_above(const WideInt& a, const WideInt& b, uint32_t wanted = ~0u) {
 #if defined(__AVX512BW__)
-  return _mm512_mask_cmpgt_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
-                                      reinterpret_cast<const __m512i&>(b));
+  return word_of(_mm512_mask_cmpgt_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
+                                              reinterpret_cast<const __m512i&>(b)));
 #else
   return mask_of(a > b) & wanted;
 #endif
@@ -119,8 +128,8 @@ inline uint32_t mask_above(const WideInt& a, const WideInt& b, uint32_t wanted =
 // Bit i: a[i] >= b[i], for the wanted ones.
 inline uint32_t mask_at_least(const WideInt& a, const WideInt& b, uint32_t wanted = ~0u) {
 #if defined(__AVX512BW__)
-  return _mm512_mask_cmpge_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
-                                      reinterpret_cast<const __m512i&>(b));
+  return word_of(_mm512_mask_cmpge_epi32_mask(static_cast<__mmask16>(wanted), reinterpret_cast<const __m512i&>(a),
+                                              reinterpret_cast<const __m512i&>(b)));
 #else
   return mask_of(a >= b) & wanted;
 #endif
@@ -129,7 +138,7 @@ inline uint32_t mask_at_least(const WideInt& a, const WideInt& b, uint32_t wante
 // Bit i: a[i] != 0.
 inline uint32_t mask_not_0(const WideInt& a) {
 #if defined(__AVX512BW__)
-  return _mm512_test_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(a));
+  return word_of(_mm512_test_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(a)));
 #else
   return mask_of(a != 0);
 #endif
@@ -138,7 +147,7 @@ inline uint32_t mask_not_0(const WideInt& a) {
 // Bit i: a[i] == b[i].
 inline uint32_t mask_equal(const WideInt& a, const WideInt& b) {
 #if defined(__AVX512BW__)
-  return _mm512_cmpeq_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(b));
+  return word_of(_mm512_cmpeq_epi32_mask(reinterpret_cast<const __m512i&>(a), reinterpret_cast<const __m512i&>(b)));
 #else
   return mask_of(a == b);
 #endif
